@@ -1,0 +1,239 @@
+"""The store: one folder a trial under ``trials/<key>/``, one file a study under ``studies/<name>.json``. It is the truth.
+
+``result.json`` appears last, by an atomic rename: where it is, the trial is done and the folder is valid. It carries a digest of itself
+and of its companions; a damaged one is named and refused, never overwritten. Folders can be copied in from another machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from ablations.files import publish, publish_text, sha256
+from ablations.result import Result
+from ablations.study import Study
+from senet_core.config import Frozen, canonical
+from senet_core.errors import InputError, unknown
+
+State = Literal["missing", "resumable", "failed", "done", "diverged", "damaged"]
+
+
+class DamagedStore(InputError):
+    """A stored file that is not what was written: edited, cut short, or without its companion."""
+
+
+class Failure(Frozen):
+    """Why a trial left a hole: an exception, not an outcome. The traceback is in the trial's ``log.txt``."""
+
+    reason: str
+    created: str
+
+
+@dataclass(frozen=True)
+class Correctness:
+    """Which of the N evaluation images were right: ``top1`` and ``top5`` bool (N,), ``labels`` uint8 or int64 (N,)."""
+
+    top1: NDArray[np.bool_]
+    top5: NDArray[np.bool_]
+    labels: NDArray[np.integer]
+
+
+class Store:
+    """A workspace's stored trials and studies; reading needs neither torch nor the images."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # -- trials
+
+    def trial(self, key: str) -> Path:
+        """The folder of a trial."""
+        return self.root / "trials" / key
+
+    def keys(self) -> list[str]:
+        """All trials that have a folder."""
+        folder = self.root / "trials"
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+    def state(self, key: str) -> State:
+        """What is stored of a trial; reads and verifies its result, if there is one."""
+        try:
+            result = self.result(key)
+        except DamagedStore:
+            return "damaged"
+        if result is not None:
+            return result.status
+        folder = self.trial(key)
+        if (folder / "failure.json").exists():
+            return "failed"
+        return "resumable" if (folder / "checkpoint.pt").exists() else "missing"
+
+    def result(self, key: str) -> Result | None:
+        """A trial's verified result, or None while it has none.
+
+        :raises DamagedStore: if the file or a companion is not what was written.
+        """
+        path = self.trial(key) / "result.json"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise DamagedStore(f"The result {_short(path)} cannot be read: {error}.") from None
+        try:
+            result = Result.model_validate_json(text)
+        except ValidationError:
+            raise DamagedStore(f"The result {_short(path)} is damaged: it is not the JSON of a result.{_MEND}") from None
+        digests = result.provenance.digests
+        if result.key != key or digests.get("result.json") != digest(result):
+            raise DamagedStore(f"The result {_short(path)} was edited or damaged: its content does not match its digest.{_MEND}")
+        if result.status == "done":
+            self._verify(key, "correct.npz", digests)
+        return result
+
+    def _verify(self, key: str, name: str, digests: dict[str, str]) -> None:
+        path = self.trial(key) / name
+        if not path.is_file() or sha256(path) != digests.get(name):
+            raise DamagedStore(f"The file {_short(path)} is missing or not what its result.json was written for.{_MEND}")
+
+    def correctness(self, key: str) -> Correctness:
+        """Which images a finished trial got right (see ``Correctness``)."""
+        with np.load(self.trial(key) / "correct.npz") as file:
+            images = len(file["labels"])
+            top1, top5 = (np.unpackbits(file[name], count=images).astype(bool) for name in ("top1", "top5"))
+            return Correctness(top1, top5, file["labels"])
+
+    def save_correctness(self, key: str, correctness: Correctness) -> str:
+        """Write ``correct.npz`` (bits packed) and return its digest; the bytes depend on the content alone."""
+        path = self.trial(key) / "correct.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        bits = {"top1": np.packbits(correctness.top1), "top5": np.packbits(correctness.top5), "labels": correctness.labels}
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **bits)
+
+        publish(path, write)
+        return sha256(path)
+
+    def save_result(self, result: Result) -> Result:
+        """Seal a result with its own digest and publish it; a stored result is never overwritten.
+
+        :raises DamagedStore: if the trial has a result already.
+        """
+        path = self.trial(result.key) / "result.json"
+        if path.exists():
+            raise DamagedStore(f"There is a result already at {_short(path)}; it is not overwritten.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sealed = _with_digest(result, digest(result))
+        publish_text(path, sealed.model_dump_json(indent=1) + "\n")
+        (path.parent / "failure.json").unlink(missing_ok=True)
+        return sealed
+
+    def failure(self, key: str) -> Failure | None:
+        """Why the trial's last attempt ended without a result, if it raised."""
+        try:
+            return Failure.model_validate_json((self.trial(key) / "failure.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (ValidationError, UnicodeDecodeError):
+            return Failure(reason="unknown (failure.json is damaged)", created="")
+
+    def save_failure(self, key: str, failure: Failure) -> None:
+        """Record why a trial ended without a result."""
+        self.trial(key).mkdir(parents=True, exist_ok=True)
+        publish_text(self.trial(key) / "failure.json", failure.model_dump_json(indent=1) + "\n")
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[bool]:
+        """Hold the trial's OS lock; yields False where another process holds it. The kernel frees it at death.
+
+        :raises InputError: where the file system has no locks.
+        """
+        folder = self.trial(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except OSError as error:
+                raise InputError(f"The file system of the workspace has no locks ({error.strerror}); choose another --workspace.") from None
+            yield True
+
+    # -- studies
+
+    def study_path(self, name: str) -> Path:
+        """The file of a study."""
+        return self.root / "studies" / f"{name}.json"
+
+    def studies(self) -> list[str]:
+        """The names of all stored studies."""
+        return sorted(path.stem for path in (self.root / "studies").glob("*.json"))
+
+    def study(self, name: str) -> Study:
+        """A stored study.
+
+        :raises InputError: if there is none of that name, or its file is damaged.
+        """
+        path = self.study_path(name)
+        try:
+            return Study.model_validate_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise unknown("study in this workspace", name, self.studies()) from None
+        except (ValidationError, UnicodeDecodeError):
+            raise DamagedStore(f"The study file {_short(path)} is damaged; move it away and run the suite again.") from None
+
+    def save_study(self, study: Study) -> None:
+        """Write a study, replacing the file of that name."""
+        path = self.study_path(study.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        publish_text(path, study.model_dump_json(indent=1) + "\n")
+
+    def usable(self) -> None:
+        """Make the workspace and prove that it can be written.
+
+        :raises InputError: if it is a file, read-only, or full.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".writable.{os.getpid()}"
+            probe.write_text("probe")
+        except FileExistsError:
+            raise InputError(f"The workspace '{self.root}' is a file; --workspace must name a folder.") from None
+        except OSError as error:
+            raise InputError(f"Cannot write into the workspace '{self.root}': {error.strerror}.") from None
+        with suppress(OSError):
+            probe.unlink()
+
+
+_MEND = " Move the trial's folder away to train it anew, or restore it from a copy."
+
+
+def digest(result: Result) -> str:
+    """SHA-256 of a result without its own entry in ``provenance.digests``."""
+    tree = json.loads(_with_digest(result, None).model_dump_json())
+    return hashlib.sha256(canonical(tree).encode()).hexdigest()
+
+
+def _with_digest(result: Result, own: str | None) -> Result:
+    digests = {name: value for name, value in result.provenance.digests.items() if name != "result.json"}
+    if own is not None:
+        digests["result.json"] = own
+    return result.model_copy(update={"provenance": result.provenance.model_copy(update={"digests": digests})})
+
+
+def _short(path: Path) -> str:
+    return str(Path(*path.parts[-3:]))

@@ -1,0 +1,144 @@
+"""The figures of a report: one dot a seed with means and intervals, and training curves. Readable in grey; the same numbers give the same bytes.
+
+Functions that draw take axes and return them, so that other pages can put them side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from report.rows import Curve, Row
+from report.tables import number
+
+BLUE, RED, GREY = "#0072B2", "#D55E00", "#666666"
+COLOURS = (BLUE, RED, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""The palette of Okabe and Ito, told apart by the colour-blind."""
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+"""A line style beside each colour tells lines apart in grey; 7 colours and 5 styles make 35 different lines."""
+LEAST_SPAN = 0.4
+"""Percentage points that the axis of errors shows at least, so that noise of a few images does not fill the page."""
+FLOOR = 0.01
+"""Training errors (%) below this are drawn here: a logarithmic axis has no zero."""
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The one look of all figures; text is drawn as paths so that no viewer's fonts change it."""
+    look = {
+        "font.family": "DejaVu Sans",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": GREY,
+        "axes.axisbelow": True,
+        "grid.color": "#DDDDDD",
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "report",
+    }
+    with mpl.rc_context(look):
+        yield
+
+
+def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write ``stem``.png and ``stem``.svg, without dates or versions in them."""
+    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    figure.savefig(png, dpi=160, metadata={"Software": None})
+    figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    return png, svg
+
+
+def dots_figure(rows: Sequence[Row], label: str) -> Figure:
+    """A figure as high as it has rows, with ``dots`` in it; made inside ``style``."""
+    figure = Figure(figsize=(7.2, 1.1 + 0.42 * len(rows)), layout="constrained")
+    dots(figure.subplots(), rows, label)
+    return figure
+
+
+def curves_figure(curves_: Sequence[Curve], reference: str) -> Figure:
+    """A figure with ``curves`` in it; made inside ``style``."""
+    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
+    curves(figure.subplots(), curves_, reference)
+    return figure
+
+
+def dots(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axes:
+    """One dot a seed and, above it, the mean with its interval; a line marks the reference's mean, an arrow an interval that goes on.
+
+    The axis is made for the dots: it follows an interval only as far as the dots' own range on either side.
+    """
+    low, high = _limits(rows)
+    cut = False
+    for place, row in enumerate(rows):
+        colour = RED if row.is_reference else BLUE
+        ax.plot(list(row.errors.values()), [place + 0.14] * len(row.errors), "o", color=colour, alpha=0.55, markersize=4.5, mew=0)
+        cut |= _mean(ax, row, place - 0.14, colour, (low, high))
+        if row.is_reference and row.error.mean is not None:
+            ax.axvline(row.error.mean, color=RED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.5)
+    ax.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5))
+    ax.set_yticks(range(len(rows)), [_name(row) for row in rows])
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    ax.set_xlabel(label + ("\narrow: the interval goes on beyond the axis" if cut else ""))
+    return ax
+
+
+def _name(row: Row) -> str:
+    """The variant in words, its dollar signs no mathematics, with what stands behind its dots."""
+    name = " ".join(row.variant.split()).replace("$", r"\$")
+    return f"{name}{' (reference)' if row.is_reference else ''}\nn = {row.count}"
+
+
+def _limits(rows: Sequence[Row]) -> tuple[float, float]:
+    errors = [error for row in rows for error in row.errors.values()]
+    if not errors:
+        return 0.0, 100.0
+    centre, span = (min(errors) + max(errors)) / 2, max(max(errors) - min(errors), LEAST_SPAN)
+    lows = [row.error.low for row in rows if row.error.low is not None]
+    highs = [row.error.high for row in rows if row.error.high is not None]
+    least, most = min([*lows, centre - span / 2]), max([*highs, centre + span / 2])
+    margin = 0.06 * span
+    return max(0.0, least - margin, centre - 1.5 * span), min(100.0, most + margin, centre + 1.5 * span)
+
+
+def _mean(ax: Axes, row: Row, y: float, colour: str, limits: tuple[float, float]) -> bool:
+    """Draw a mean and its interval inside the limits; return whether some of the interval lies outside."""
+    mean, low, high = row.error.mean, row.error.low, row.error.high
+    if mean is None:
+        return False
+    ax.plot([mean], [y], "D" if row.is_reference else "s", color=colour, markersize=5, zorder=3)
+    if low is None or high is None:
+        return False
+    left, right = max(low, limits[0]), min(high, limits[1])
+    ax.plot([left, right], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
+    for end, inside, arrow in ((left, low >= limits[0], "<"), (right, high <= limits[1], ">")):
+        ax.plot([end], [y], "|" if inside else arrow, color=colour, markersize=6, clip_on=False, zorder=3)
+    return low < limits[0] or high > limits[1]
+
+
+def curves(ax: Axes, curves: Sequence[Curve], reference: str) -> Axes:
+    """Mean training error after each epoch with a band from the least to the greatest seed; the reference's line is the heavier."""
+    looks = zip(cycle(COLOURS), cycle(DASHES), strict=False)
+    for curve, (colour, dashes) in zip(curves, looks, strict=False):
+        epochs = range(1, len(curve.mean) + 1)
+        low, mean, high = (values.clip(min=FLOOR) for values in (curve.low, curve.mean, curve.high))
+        ax.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+        ax.plot(epochs, mean, color=colour, linestyle=dashes, linewidth=2.2 if curve.variant == reference else 1.3)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.grid(axis="y")
+    ax.set(xlabel="Epoch", ylabel="Training top-1 error (%)")
+    _legend(ax, curves)
+    return ax

@@ -1,0 +1,218 @@
+"""From a study and the store to the numbers of a report: rows, curves, holes, provenance. Reads the store only.
+
+``read`` loads and verifies every trial once; all numbers of one page come from that one reading, also while a run goes on.
+A diverged trial is an outcome: counted, never averaged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablations.published import published
+from ablations.result import Result
+from ablations.statistics import Estimate, interval, paired_difference, seed_correlation
+from ablations.store import DamagedStore, State, Store
+from ablations.study import Study, StudyVariant
+from ablations.suite import Contrast
+
+REASONS: Mapping[State, str] = {
+    "missing": "not started, or stopped before its first checkpoint",
+    "resumable": "stopped; goes on from its checkpoint",
+    "failed": "failed without a recorded reason",
+    "diverged": "diverged: its loss was no longer finite",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant at one seed: its trial's key, what is stored of it, and why there is no number where there is none."""
+
+    variant: str
+    seed: str
+    key: str
+    state: State
+    result: Result | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of an error table. Errors are top-1 in percent, differences in percentage points against the study's reference.
+
+    ``published`` and ``published_difference`` are the paper's own numbers, of its network on its data. ``errors`` is {seed: error} of the
+    finished trials, ``states`` counts the seeds by what is stored of them. ``mixed`` names what differs ("commit", "device", a
+    package) among the trials of this row and of the reference.
+    """
+
+    variant: str
+    is_reference: bool
+    hidden_widths: tuple[int, ...]
+    parameters: int
+    macs: int
+    errors: Mapping[str, float]
+    error: Estimate
+    difference: Estimate | None
+    published: Decimal | None
+    published_difference: Decimal | None
+    same_as: str | None
+    states: Mapping[State, int]
+    mixed: tuple[str, ...]
+
+    @property
+    def count(self) -> str:
+        """The number of averaged seeds and what became of the others: "3, 1 diverged"."""
+        others = (f"{n} {_IN_WORDS.get(state, state)}" for state, n in self.states.items() if state != "done")
+        return ", ".join([str(self.error.n), *others])
+
+
+_IN_WORDS: Mapping[State, str] = {"resumable": "unfinished"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Training top-1 error (%) of one variant after each epoch: mean, least and greatest over its finished seeds, each (epochs,)."""
+
+    variant: str
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A study and its cells, seed by seed, as they were when they were read."""
+
+    study: Study
+    cells: tuple[Cell, ...]
+
+    def errors(self, variant: str) -> dict[str, float]:
+        """{seed: top-1 error in percent} of the variant's finished trials."""
+        return {c.seed: c.result.errors.top1 for c in self.cells if c.variant == variant and c.result and c.result.errors}
+
+    def difference(self, contrast: Contrast) -> Estimate:
+        """The paired difference of a declared contrast, against its own reference."""
+        return paired_difference(self.errors(contrast.variant), self.errors(contrast.reference))
+
+    def rows(self) -> list[Row]:
+        """The table's rows. Those that redraw a row of the paper take the paper's order among themselves; the others keep their place."""
+        return [_row(self, variant) for variant in _ordered(self.study)]
+
+    def curves(self) -> list[Curve]:
+        """A curve for every variant with a finished trial, in the order of the rows; a null ablation has that of its twin."""
+        variants = [variant for variant in _ordered(self.study) if variant.same_as is None]
+        return [curve for variant in variants if (curve := _curve(self, variant.name)) is not None]
+
+    def holes(self) -> list[Cell]:
+        """The cells without an error: missing, unfinished, failed, damaged and diverged, each with its reason."""
+        return [cell for cell in self.cells if cell.state != "done"]
+
+    def provenance(self) -> dict[str, dict[str, int]]:
+        """What the stored trials ran with: {fact: {value: number of trials}}; a trial that variants share counts once."""
+        return _provenance({cell.key: cell.result for cell in self.cells}.values())
+
+    def seed_correlation(self) -> float | None:
+        """How much of the seeds' effect variants and reference have in common (``ablations.statistics.seed_correlation``)."""
+        reference = self.errors(self.study.reference)
+        others = [v for v in self.study.variants if v.same_as is None and v.name != self.study.reference]
+        return seed_correlation([self.errors(variant.name) for variant in others], reference)
+
+
+def read(study: Study, store: Store) -> Reading:
+    """Load and verify every trial of the study; a damaged one becomes a cell that says so."""
+    return Reading(study, tuple(_cell(store, variant.name, seed, key) for variant, seed, key in study.trials()))
+
+
+def rows(study: Study, store: Store) -> list[Row]:
+    """The rows of a study's error table, read now."""
+    return read(study, store).rows()
+
+
+def _cell(store: Store, variant: str, seed: str, key: str) -> Cell:
+    try:
+        result = store.result(key)
+    except DamagedStore as error:
+        return Cell(variant, seed, key, "damaged", None, str(error))
+    if result is not None:
+        return Cell(variant, seed, key, result.status, result, REASONS.get(result.status, ""))
+    state, failure = store.state(key), store.failure(key)
+    return Cell(variant, seed, key, state, None, failure.reason if failure else REASONS.get(state, ""))
+
+
+def _ordered(study: Study) -> list[StudyVariant]:
+    table = published(study.table)
+    if table is None:
+        return list(study.variants)
+    place = {name: index for index, name in enumerate(table.names())}
+    redrawn = iter(sorted((v for v in study.variants if v.published in place), key=lambda v: place[v.published or ""]))
+    return [next(redrawn) if variant.published in place else variant for variant in study.variants]
+
+
+def _row(reading: Reading, variant: StudyVariant) -> Row:
+    reference = reading.study.reference
+    errors = reading.errors(variant.name)
+    is_reference = variant.name == reference
+    error, difference = _published(reading.study, variant)
+    return Row(
+        variant=variant.name,
+        is_reference=is_reference,
+        hidden_widths=variant.cost.hidden_widths,
+        parameters=variant.cost.parameters,
+        macs=variant.cost.macs,
+        errors=errors,
+        error=interval(errors.values()),
+        difference=None if is_reference else paired_difference(errors, reading.errors(reference)),
+        published=error,
+        published_difference=difference,
+        same_as=variant.same_as,
+        states=Counter(cell.state for cell in reading.cells if cell.variant == variant.name),
+        mixed=_mixed(cell.result for cell in reading.cells if cell.variant in (variant.name, reference)),
+    )
+
+
+def _published(study: Study, variant: StudyVariant) -> tuple[Decimal | None, Decimal | None]:
+    """The paper's error for the variant, and its difference to the paper's row of the study's reference."""
+    table, reference = published(study.table), study.variant(study.reference).published
+    if table is None or variant.published is None:
+        return None, None
+    error = table.row(variant.published).error
+    if reference is None or variant.name == study.reference:
+        return error, None
+    return error, table.difference(variant.published, reference)
+
+
+def _curve(reading: Reading, variant: str) -> Curve | None:
+    results = [cell.result for cell in reading.cells if cell.variant == variant and cell.result and cell.state == "done"]
+    if not results:
+        return None
+    errors = np.array([[epoch.error for epoch in result.history] for result in results])
+    return Curve(variant, errors.mean(axis=0), errors.min(axis=0), errors.max(axis=0))
+
+
+def _facts(result: Result) -> dict[str, str]:
+    """What a row must not mix, by name: commit, device and package versions."""
+    ran = result.provenance
+    commit = (ran.commit or "unknown") + (" with uncommitted changes" if ran.dirty else "")
+    return {"commit": commit, "device": ran.device, **dict(sorted(ran.versions.items()))}
+
+
+def _mixed(results: Iterable[Result | None]) -> tuple[str, ...]:
+    facts = [_facts(result) for result in results if result]
+    names = dict.fromkeys(name for fact in facts for name in fact)
+    return tuple(name for name in names if len({fact.get(name) for fact in facts}) > 1)
+
+
+def _provenance(results: Iterable[Result | None]) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = {}
+    for result in results:
+        if result is None:
+            continue
+        execution = {name: str(value) for name, value in sorted(result.provenance.execution.items())}
+        for name, value in (_facts(result) | execution).items():
+            counts.setdefault(name, Counter())[value] += 1
+    return {name: dict(sorted(values.items())) for name, values in counts.items()}

@@ -1,0 +1,135 @@
+"""Rows as text: the error table in Markdown, the small table for the terminal, and the words for numbers that both use.
+
+One rule for digits: the half-width of an interval is rounded to two significant digits, but to no more than two decimals, and the number
+that it belongs to is given as many; a number without an interval has two decimals.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from itertools import groupby
+
+import pandas as pd
+
+from ablations.published import published
+from ablations.statistics import Estimate
+from ablations.study import Study
+from report.rows import Row
+
+NONE = "–"
+"""What stands in a cell without a number."""
+
+
+def plain(text: object) -> str:
+    """Any text as one line of Markdown that shows exactly these characters, also inside a table."""
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|~!$&^])", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped)  # what would begin a list or underline a heading
+
+
+def decimals(half_width: float | None) -> int:
+    """How many decimals a number with this half-width is given (see the top of this file)."""
+    if not half_width:
+        return 2
+    return min(2, max(0, 1 - math.floor(math.log10(half_width))))
+
+
+def number(value: float, places: int, sign: bool = False) -> str:
+    """A number with a true minus sign, on request with a plus sign too; a rounded zero has neither."""
+    text = f"{value:+.{places}f}" if sign else f"{value:.{places}f}"
+    zero = not re.search("[1-9]", text)
+    return text.lstrip("+-") if zero else text.replace("-", "−")
+
+
+def error_text(error: Estimate) -> str:
+    """ "5.21 ± 0.34", without the half-width below two seeds."""
+    if error.mean is None:
+        return NONE
+    places = decimals(error.half_width)
+    spread = "" if error.half_width is None else f" ± {number(error.half_width, places)}"
+    return number(error.mean, places) + spread
+
+
+def difference_text(difference: Estimate | None) -> str:
+    """ "+0.42 [+0.10, +0.74]", without the interval below two pairs."""
+    if difference is None or difference.mean is None:
+        return NONE
+    places = decimals(difference.half_width)
+    mean = number(difference.mean, places, sign=True)
+    if difference.low is None or difference.high is None:
+        return mean
+    return f"{mean} [{number(difference.low, places, sign=True)}, {number(difference.high, places, sign=True)}]"
+
+
+def macs_text(macs: int) -> str:
+    """Multiply-adds in millions, "41.2 M"."""
+    return f"{macs / 1e6:,.1f} M"
+
+
+def widths_text(widths: Iterable[int]) -> str:
+    """Hidden widths in the order of the network, repetitions once: "4, 8, 16"."""
+    return ", ".join(str(width) for width, _ in groupby(widths)) or NONE
+
+
+def error_name(study: Study) -> str:
+    """What is measured: "Top-1 error (%)", or the held-out one where the test set was not read."""
+    return "Held-out top-1 error (%)" if study.data.evaluated_on == "holdout" else "Top-1 error (%)"
+
+
+def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
+    """The error table as text, one column a heading; the paper's columns stand where the study redraws a table."""
+    columns = {
+        "Variant": [variant_text(row) for row in rows],
+        "Hidden widths": [widths_text(row.hidden_widths) for row in rows],
+        "Parameters": [f"{row.parameters:,}" for row in rows],
+        "MACs": [macs_text(row.macs) for row in rows],
+        "n": [row.count for row in rows],
+        error_name(study): [error_text(row.error) for row in rows],
+        f"Difference to {plain(study.reference)} (points)": ["reference" if r.is_reference else difference_text(r.difference) for r in rows],
+    }
+    table = published(study.table)
+    if table is not None:
+        where = f"Paper: {plain(table.data)}, {plain(table.network)}"
+        columns[f"{where}, top-1 error (%)"] = [NONE if row.published is None else str(row.published) for row in rows]
+        columns[f"{where}, difference (points)"] = [_paper_difference(row) for row in rows]
+    return pd.DataFrame(columns)
+
+
+def variant_text(row: Row) -> str:
+    """The variant's name as Markdown text, with its twin where both are one network, and a dagger where its trials are a mixture."""
+    twin = f" (same network as {plain(row.same_as)})" if row.same_as else ""
+    return plain(row.variant) + twin + (" †" if row.mixed else "")
+
+
+def _paper_difference(row: Row) -> str:
+    difference: Decimal | None = row.published_difference
+    if difference is None:
+        return "reference" if row.is_reference and row.published is not None else NONE
+    return number(float(difference), max(0, -int(difference.as_tuple().exponent)), sign=True)
+
+
+def markdown(study: Study, rows: Sequence[Row]) -> str:
+    """The error table in Markdown."""
+    return aligned(frame(study, rows), words=("Variant", "Hidden widths"))
+
+
+def aligned(table: pd.DataFrame, words: Sequence[str]) -> str:
+    """A table of texts in Markdown, the columns of words to the left and those of numbers to the right."""
+    sides = ["left" if column in words else "right" for column in table.columns]
+    text: str = table.to_markdown(index=False, disable_numparse=True, colalign=sides)
+    return text
+
+
+def fixed_width(study: Study, rows: Sequence[Row]) -> str:
+    """Variant, n, error and difference in columns of the width of their content, for a terminal."""
+    headings = ("Variant", "n", error_name(study), f"Difference to {study.reference}")
+    lines = [headings, *(_terminal_line(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _terminal_line(row: Row) -> tuple[str, str, str, str]:
+    difference = "reference" if row.is_reference else difference_text(row.difference)
+    return " ".join(row.variant.split()), row.count, error_text(row.error), difference

@@ -1,0 +1,41 @@
+"""Where a network's attention blocks sit: the mask over stages, the placement in a unit, and how a block is made there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from senet_core.config import Block, Net, Placement
+from senet_core.errors import InputError
+from senet_core.registry import BLOCKS
+from senet_core.seeds import Seed, derive
+
+
+class Attach:
+    """Asked by a network at every place where a block could sit; makes the block where the recipe wants one."""
+
+    def __init__(self, net: Net, seed: Seed) -> None:
+        self._block, self._placement, self._stages, self._seed = net.block, net.placement, net.stages, seed
+
+    def __call__(self, placement: Placement, *, path: str, stage: int, channels: int, size: int) -> nn.Module | None:
+        """The block at one place (``channels`` and spatial ``size`` of what passes there), or None.
+
+        ``path`` names the unit within the network ("stage1.unit2"); what the block draws in its constructor is counted from it, so a
+        block with loose parameters starts alike wherever the rest of the network differs.
+        """
+        wanted = self._stages == "all" or stage in self._stages
+        if self._block is None or placement != self._placement or not wanted:
+            return None
+        return _made(self._block, channels, size, derive(self._seed, "init", path, "block"))
+
+
+def _made(block: Block, channels: int, size: int, seed: int) -> nn.Module:
+    make: Callable[..., nn.Module] = BLOCKS[block.name].value
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            return make(channels, size, **block.arguments)
+        except ValueError as error:
+            raise InputError(f"The block '{block.name}' cannot be built for {channels} channels of size {size}: {error}.") from error

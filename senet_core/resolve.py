@@ -1,0 +1,56 @@
+"""From a written config to the complete one: components' arguments checked and filled in, equals turned into one form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from senet_core.augment import AUGMENTATIONS
+from senet_core.config import Block, Component, Config, Data, Net
+from senet_core.dataset import Facts
+from senet_core.errors import InputError
+from senet_core.registry import BLOCKS, DATASETS, NETWORKS, Registry
+
+
+def resolve(config: Config, facts: Facts) -> Config:
+    """The normal form of a config on a data set: every argument stated, no "auto", one form for every recipe.
+
+    :raises InputError: for an unknown name or argument, a placement or stage that the network lacks, or too large a hold-out.
+    """
+    net = _net(config.net)
+    if config.data.holdout >= facts.train:
+        raise InputError(f"data.holdout = {config.data.holdout} leaves nothing to train on: {facts.label} has {facts.train} training images.")
+    if config.train.batch > facts.train - config.data.holdout:
+        raise InputError(f"train.batch = {config.train.batch} is more than the {facts.train - config.data.holdout} training images.")
+    return config.model_copy(update={"net": net, "data": _data(config.data, facts)})
+
+
+def _net(net: Net) -> Net:
+    arguments = _bound(NETWORKS, net)
+    network = NETWORKS[net.name].value
+    if net.placement not in network.placements:
+        raise InputError(f"The network '{net.name}' has no placement '{net.placement}'; it has: {', '.join(network.placements)}.")
+    block = None if net.block is None else Block(name=net.block.name, **_bound(BLOCKS, net.block))
+    stages = _mask(net.stages, network.stage_count(arguments)) if block else "all"
+    return Net.model_validate({"name": net.name, "block": block, "placement": net.placement, "stages": stages, **arguments})
+
+
+def _mask(stages: Any, count: int) -> Any:
+    if stages == "all":
+        return stages
+    for stage in stages:
+        if not 1 <= stage <= count:
+            raise InputError(f"net.stages names stage {stage}, but this network has stages 1 to {count}.")
+    return "all" if len(stages) == count else stages
+
+
+def _data(data: Data, facts: Facts) -> Data:
+    augment: Sequence[str] = facts.augment if data.augment == "auto" else data.augment
+    for name in augment:
+        AUGMENTATIONS[name]
+    own = {"name": data.name, "holdout": data.holdout, "augment": tuple(augment)}
+    return Data.model_validate({**own, **_bound(DATASETS, data)})
+
+
+def _bound(registry: Registry[Any], component: Component) -> dict[str, Any]:
+    return registry[component.name].bind(registry.kind, component.arguments)

@@ -1,0 +1,1 @@
+"""Training of one trial: batches, schedule, loop, evaluation, checkpoints."""

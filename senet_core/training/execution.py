@@ -1,0 +1,62 @@
+"""How a trial is executed: settings that change speed and last bits, never the recipe; kept in the checkpoint, so a resume repeats them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import torch
+
+from senet_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Execution:
+    """``threads`` of the CPU; memory format of the tensors; "graph" replays the whole step as one CUDA graph, "eager" launches it."""
+
+    threads: int
+    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    step: Literal["eager", "graph"] = "eager"
+
+    def plain(self) -> dict[str, str | int | bool]:
+        """As stored in provenance and checkpoints."""
+        return asdict(self)
+
+    def apply(self) -> None:
+        """Set what is global to the process."""
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+
+
+def choose(device: torch.device, threads: int | None = None) -> Execution:
+    """The execution for a device: all cores that this process may use unless ``threads`` says otherwise."""
+    count = threads or len(os.sched_getaffinity(0))
+    return Execution(threads=count, step="graph" if device.type == "cuda" else "eager")
+
+
+def pick_device(wish: str) -> torch.device:
+    """The device of ``--device``: "auto" is the first GPU where there is one, else the CPU.
+
+    :raises InputError: for a device that is unknown or not there.
+    """
+    if wish == "auto":
+        wish = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = wish.partition(":")
+    if kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdigit())):
+        raise InputError(f"--device cannot be '{wish}'; it takes auto, cpu, cuda, or cuda:0, cuda:1, …")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise InputError(f"--device {wish}: this machine has {torch.cuda.device_count()} CUDA devices.")
+    return torch.device(wish)
+
+
+def device_name(device: torch.device) -> str:
+    """The model of the processor or accelerator, for provenance."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

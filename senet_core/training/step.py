@@ -1,0 +1,102 @@
+"""One optimisation step, with fixed shapes and nothing asked of the host, so that a GPU can replay it as a captured graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from senet_core.config import Train
+from senet_core.training.batches import Batches, Draw
+
+EAGER_STEPS_BEFORE_CAPTURE = 3
+
+
+class Step:
+    """Fetch, forward, loss, backward, update; sums of loss and of wrong images stay on the device until they are read."""
+
+    def __init__(self, network: nn.Module, batches: Batches, train: Train, device: torch.device) -> None:
+        self._network, self._batches, self._train, self._device = network, batches, train, device
+        self._rate = torch.zeros((), device=device)
+        self.optimizer = torch.optim.SGD(
+            parameter_groups(network, train), lr=self._rate, momentum=train.momentum, nesterov=train.nesterov, fused=True
+        )
+        self._sums = torch.zeros(2, dtype=torch.float64, device=device)
+
+    def __call__(self, draw: Draw, rate: float) -> None:
+        """Train on one batch at one learning rate."""
+        self._rate.fill_(rate)
+        self._run(draw)
+
+    def _run(self, draw: Draw) -> None:
+        x, y = self._batches.fetch(*draw)
+        with self.autocast():
+            logits = self._network(x)
+        logits = logits.float()
+        loss = cross_entropy(logits, y, label_smoothing=self._train.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        with torch.no_grad():
+            self._sums += torch.stack([loss.detach().double() * len(y), (logits.argmax(1) != y).sum().double()])
+
+    def autocast(self) -> torch.autocast:
+        """bf16 where the recipe says so; the parameters stay fp32."""
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._train.precision == "bf16")
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a saved optimizer; its learning rate stays this step's own tensor."""
+        self.optimizer.load_state_dict(state)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate
+
+    def read(self) -> tuple[float, float]:
+        """Sums of loss and of wrong images since the last reading; the one moment that waits for the device."""
+        loss, wrong = self._sums.tolist()
+        self._sums.zero_()
+        return loss, wrong
+
+
+class GraphStep(Step):
+    """The same step as one CUDA graph: the first steps run eagerly (they warm up the libraries), then it is captured and replayed."""
+
+    def __init__(self, network: nn.Module, batches: Batches, train: Train, device: torch.device) -> None:
+        super().__init__(network, batches, train, device)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._static: list[Tensor] = []
+        self._eager_steps = 0
+        self._side = torch.cuda.Stream(device)
+
+    def _run(self, draw: Draw) -> None:
+        if self._graph is not None:
+            for static, part in zip(self._static, draw, strict=True):
+                static.copy_(part)
+            self._graph.replay()
+        elif self._eager_steps < EAGER_STEPS_BEFORE_CAPTURE:
+            self._eager_steps += 1
+            self._side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._side):
+                super()._run(draw)
+            torch.cuda.current_stream().wait_stream(self._side)
+        else:
+            self._capture(draw)
+            self._graph.replay()  # type: ignore[attr-defined]
+
+    def _capture(self, draw: Draw) -> None:
+        self._static = [part.clone() for part in draw]
+        self._graph = torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(self._graph):
+            super()._run(tuple(self._static))
+
+
+def parameter_groups(network: nn.Module, train: Train) -> list[dict[str, object]]:
+    """Parameters with and without weight decay, told apart by the type of their module, never by their shape."""
+    weights = {id(m.weight) for m in network.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Linear)}
+    every = train.decay == "all"
+    decayed = [p for p in network.parameters() if every or id(p) in weights]
+    free = [p for p in network.parameters() if not every and id(p) not in weights]
+    groups: list[dict[str, object]] = [{"params": decayed, "weight_decay": train.weight_decay}]
+    return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
