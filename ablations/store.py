@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,11 +92,12 @@ class Store:
         except (OSError, UnicodeDecodeError) as error:
             raise DamagedStore(f"The result {_short(path)} cannot be read: {error}.") from None
         try:
-            result = Result.model_validate_json(text)
-        except ValidationError:
+            tree = json.loads(text)
+            result, own = Result.model_validate_json(text), digest(tree)
+        except ValueError:
             raise DamagedStore(f"The result {_short(path)} is damaged: it is not the JSON of a result.{_MEND}") from None
         digests = result.provenance.digests
-        if result.key != key or digests.get("result.json") != digest(result):
+        if result.key != key or digests.get("result.json") != own:
             raise DamagedStore(f"The result {_short(path)} was edited or damaged: its content does not match its digest.{_MEND}")
         if result.status == "done":
             self._verify(key, "correct.npz", digests)
@@ -136,7 +137,7 @@ class Store:
         if path.exists():
             raise DamagedStore(f"There is a result already at {_short(path)}; it is not overwritten.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        sealed = _with_digest(result, digest(result))
+        sealed = _with_digest(result, digest(json.loads(result.model_dump_json())))
         publish_text(path, sealed.model_dump_json(indent=1) + "\n")
         (path.parent / "failure.json").unlink(missing_ok=True)
         return sealed
@@ -222,16 +223,18 @@ class Store:
 _MEND = " Move the trial's folder away to train it anew, or restore it from a copy."
 
 
-def digest(result: Result) -> str:
-    """SHA-256 of a result without its own entry in ``provenance.digests``."""
-    tree = json.loads(_with_digest(result, None).model_dump_json())
-    return hashlib.sha256(canonical(tree).encode()).hexdigest()
+def digest(tree: dict[str, Any]) -> str:
+    """SHA-256 of a result's JSON without its own entry in ``provenance.digests``.
+
+    Of the JSON as it is stored, not of the model: a field that results get later must not make the older ones look edited.
+    """
+    provenance = tree["provenance"]
+    others = {name: value for name, value in provenance["digests"].items() if name != "result.json"}
+    return hashlib.sha256(canonical({**tree, "provenance": {**provenance, "digests": others}}).encode()).hexdigest()
 
 
-def _with_digest(result: Result, own: str | None) -> Result:
-    digests = {name: value for name, value in result.provenance.digests.items() if name != "result.json"}
-    if own is not None:
-        digests["result.json"] = own
+def _with_digest(result: Result, own: str) -> Result:
+    digests = {**result.provenance.digests, "result.json": own}
     return result.model_copy(update={"provenance": result.provenance.model_copy(update={"digests": digests})})
 
 

@@ -6,7 +6,7 @@ It is all that ``status``, ``report`` and ``sync`` need beside the stored result
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from ablations.suite import Claim
 from senet_core.config import Config, Frozen
@@ -30,8 +30,7 @@ class StudyData(Frozen):
     channels: int
     train: int
     evaluated: int
-    evaluated_on: str
-    """"test" or "holdout"."""
+    evaluated_on: Literal["test", "holdout"]
 
 
 class StudyVariant(Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -76,5 +77,12 @@ class Suite(Frozen):
         raise unknown(f"variant of the suite '{self.name}'", name, (v.name for v in self.variants))
 
 
-SUITES: Registry = Registry("suite", "ablations.suites")
-"""Functions ``(base: Config) -> Suite``, one in each file of ``ablations/suites/``."""
+class Setting(Frozen):
+    """What a suite is made for: the preset's recipe with the user's overrides, and how many stages its network has."""
+
+    base: Config
+    stages: int
+
+
+SUITES: Registry[Callable[[Setting], Suite]] = Registry("suite", "ablations.suites")
+"""Functions that make a suite for a setting, one in each file of ``ablations/suites/``."""

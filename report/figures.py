@@ -1,4 +1,4 @@
-"""The figures of a report: one dot a seed with means and intervals, and training curves. Readable in grey; the same numbers give the same bytes.
+"""The figures of a report: a dot a seed with means and intervals, and training curves. The same numbers give the same bytes.
 
 Functions that draw take axes and return them, so that other pages can put them side by side.
 """
@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from report.rows import Curve, Row
-from report.tables import number
 
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#666666"
 COLOURS = (BLUE, RED, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -32,10 +32,11 @@ FLOOR = 0.01
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The one look of all figures; text is drawn as paths so that no viewer's fonts change it."""
-    look = {
+    """The one look of all figures, readable in grey; text is drawn as paths so that no viewer's fonts change it."""
+    look: Any = {
         "font.family": "DejaVu Sans",
         "font.size": 9,
+        "text.parse_math": False,  # a dollar sign in a name is a dollar sign
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.edgecolor": GREY,
@@ -65,23 +66,27 @@ def dots_figure(rows: Sequence[Row], label: str) -> Figure:
     return figure
 
 
-def curves_figure(curves_: Sequence[Curve], reference: str) -> Figure:
+def curves_figure(found: Sequence[Curve], reference: str) -> Figure:
     """A figure with ``curves`` in it; made inside ``style``."""
     figure = Figure(figsize=(7.2, 3.8), layout="constrained")
-    curves(figure.subplots(), curves_, reference)
+    curves(figure.subplots(), found, reference)
     return figure
 
 
 def dots(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axes:
     """One dot a seed and, above it, the mean with its interval; a line marks the reference's mean, an arrow an interval that goes on.
 
-    The axis is made for the dots: it follows an interval only as far as the dots' own range on either side.
+    The axis is made for the dots: it follows an interval only as far as half the dots' own range on either side.
     """
     low, high = _limits(rows)
     cut = False
     for place, row in enumerate(rows):
         colour = RED if row.is_reference else BLUE
-        ax.plot(list(row.errors.values()), [place + 0.14] * len(row.errors), "o", color=colour, alpha=0.55, markersize=4.5, mew=0)
+        errors = list(row.errors.values())
+        heights = [
+            place + 0.1 + 0.12 * errors[:index].count(error) for index, error in enumerate(errors)
+        ]  # equal errors one below the other
+        ax.plot(errors, heights, "o", color=colour, alpha=0.6, markersize=4.5, mew=0)
         cut |= _mean(ax, row, place - 0.14, colour, (low, high))
         if row.is_reference and row.error.mean is not None:
             ax.axvline(row.error.mean, color=RED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.5)
@@ -94,9 +99,13 @@ def dots(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axes:
 
 
 def _name(row: Row) -> str:
-    """The variant in words, its dollar signs no mathematics, with what stands behind its dots."""
-    name = " ".join(row.variant.split()).replace("$", r"\$")
-    return f"{name}{' (reference)' if row.is_reference else ''}\nn = {row.count}"
+    """The variant in words, with what stands behind its dots."""
+    return f"{_text(row.variant)}{' (reference)' if row.is_reference else ''}\nn = {row.count}"
+
+
+def _text(name: str) -> str:
+    """A name in one line."""
+    return " ".join(name.split())
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float]:
@@ -108,7 +117,7 @@ def _limits(rows: Sequence[Row]) -> tuple[float, float]:
     highs = [row.error.high for row in rows if row.error.high is not None]
     least, most = min([*lows, centre - span / 2]), max([*highs, centre + span / 2])
     margin = 0.06 * span
-    return max(0.0, least - margin, centre - 1.5 * span), min(100.0, most + margin, centre + 1.5 * span)
+    return max(0.0, least - margin, centre - span), min(100.0, most + margin, centre + span)
 
 
 def _mean(ax: Axes, row: Row, y: float, colour: str, limits: tuple[float, float]) -> bool:
@@ -120,25 +129,29 @@ def _mean(ax: Axes, row: Row, y: float, colour: str, limits: tuple[float, float]
     if low is None or high is None:
         return False
     left, right = max(low, limits[0]), min(high, limits[1])
-    ax.plot([left, right], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
-    for end, inside, arrow in ((left, low >= limits[0], "<"), (right, high <= limits[1], ">")):
-        ax.plot([end], [y], "|" if inside else arrow, color=colour, markersize=6, clip_on=False, zorder=3)
+    ax.plot([left, right], [y, y], color=colour, linewidth=1.4, solid_capstyle="butt")
+    inset = 0.012 * (limits[1] - limits[0])  # so that an arrow's head lies inside the axis
+    ax.plot([left if low >= limits[0] else left + inset], [y], "|" if low >= limits[0] else "<", color=colour, markersize=6, zorder=3)
+    ax.plot([right if high <= limits[1] else right - inset], [y], "|" if high <= limits[1] else ">", color=colour, markersize=6, zorder=3)
     return low < limits[0] or high > limits[1]
 
 
-def curves(ax: Axes, curves: Sequence[Curve], reference: str) -> Axes:
+def curves(ax: Axes, found: Sequence[Curve], reference: str) -> Axes:
     """Mean training error after each epoch with a band from the least to the greatest seed; the reference's line is the heavier."""
-    looks = zip(cycle(COLOURS), cycle(DASHES), strict=False)
-    for curve, (colour, dashes) in zip(curves, looks, strict=False):
+    lines: list[Line2D] = []
+    for curve, colour, dashes in zip(found, cycle(COLOURS), cycle(DASHES), strict=False):
         epochs = range(1, len(curve.mean) + 1)
         low, mean, high = (values.clip(min=FLOOR) for values in (curve.low, curve.mean, curve.high))
         ax.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
-        ax.plot(epochs, mean, color=colour, linestyle=dashes, linewidth=2.2 if curve.variant == reference else 1.3)
+        width, marker = 2.2 if curve.variant == reference else 1.3, "o" if len(mean) == 1 else None
+        lines += ax.plot(epochs, mean, marker=marker, color=colour, linestyle=dashes, linewidth=width)
     ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.grid(axis="y")
     ax.set(xlabel="Epoch", ylabel="Training top-1 error (%)")
-    _legend(ax, curves)
+    names = [f" {_text(curve.variant)}" for curve in found]  # the space: a label that begins with "_" would be left out
+    ax.legend(lines, names, loc="upper left", bbox_to_anchor=(1.01, 1), handlelength=3.2)
     return ax

@@ -24,8 +24,8 @@ from ablations.suite import Contrast
 REASONS: Mapping[State, str] = {
     "missing": "not started, or stopped before its first checkpoint",
     "resumable": "stopped; goes on from its checkpoint",
-    "failed": "failed without a recorded reason",
-    "diverged": "diverged: its loss was no longer finite",
+    "failed": "no reason was recorded",
+    "diverged": "its loss was no longer finite",
 }
 
 

@@ -26,7 +26,7 @@ NONE = "–"
 def plain(text: object) -> str:
     """Any text as one line of Markdown that shows exactly these characters, also inside a table."""
     escaped = re.sub(r"([\\`*_{}\[\]<>#|~!$&^])", r"\\\1", " ".join(str(text).split()))
-    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped)  # what would begin a list or underline a heading
+    return re.sub(r"^\d+(?=[.)](?: |$))|^(?=[-+=])", r"\g<0>\\", escaped)  # what would begin a list or underline a heading
 
 
 def decimals(half_width: float | None) -> int:
@@ -87,7 +87,9 @@ def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
         "MACs": [macs_text(row.macs) for row in rows],
         "n": [row.count for row in rows],
         error_name(study): [error_text(row.error) for row in rows],
-        f"Difference to {plain(study.reference)} (points)": ["reference" if r.is_reference else difference_text(r.difference) for r in rows],
+        f'Difference to "{plain(study.reference)}" (points)': [
+            "reference" if r.is_reference else difference_text(r.difference) for r in rows
+        ],
     }
     table = published(study.table)
     if table is not None:
@@ -124,7 +126,7 @@ def aligned(table: pd.DataFrame, words: Sequence[str]) -> str:
 
 def fixed_width(study: Study, rows: Sequence[Row]) -> str:
     """Variant, n, error and difference in columns of the width of their content, for a terminal."""
-    headings = ("Variant", "n", error_name(study), f"Difference to {study.reference}")
+    headings = ("Variant", "n", error_name(study), f'Difference to "{study.reference}"')
     lines = [headings, *(_terminal_line(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)

@@ -41,8 +41,6 @@ def skeleton(config: Config, facts: Facts) -> nn.Module:
 def _constructed(net: Net, facts: Facts, attach: Attach) -> nn.Module:
     try:
         network: nn.Module = NETWORKS[net.name].value(len(facts.classes), facts.channels, facts.size, attach, **net.arguments)
-    except InputError:
-        raise
     except ValueError as error:
         raise InputError(f"The network '{net.name}' cannot be built: {error}.") from error
     return network

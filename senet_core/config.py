@@ -37,6 +37,11 @@ class Component(BaseModel):
 
     name: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_is_enough(cls, fields: Any) -> Any:
+        return {"name": fields} if isinstance(fields, str) else fields
+
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments given for the registered class (before resolving, perhaps not all of them)."""
@@ -95,15 +100,15 @@ class Train(Frozen):
     nesterov: bool = born(True)
     weight_decay: float = Field(default=5e-4, ge=0)
     decay: Literal["all", "weights"] = born("weights")
-    """"weights": convolution and linear weights only; "all": biases and normalisation parameters too."""
+    """Decay all parameters, or only the weights of convolutions and linear layers."""
     schedule: Literal["one_cycle", "multi_step"] = "one_cycle"
     warmup: float = born(0.2, ge=0, lt=1)
-    """one_cycle: the share of all steps in which the rate climbs linearly from 0 to ``lr``, before it falls linearly to 0."""
+    """One-cycle: the share of all steps in which the rate climbs linearly from 0 to ``lr``, before it falls linearly to 0."""
     milestones: tuple[float, ...] = born((0.5, 0.75))
-    """multi_step: the shares of all epochs after which the rate is multiplied by ``gamma``."""
+    """Multi-step: the shares of all epochs after which the rate is multiplied by ``gamma``."""
     gamma: float = born(0.1, gt=0, lt=1)
     warmup_epochs: int = born(0, ge=0)
-    """multi_step: epochs at a tenth of ``lr`` before the schedule starts (He et al. warm up deep nets so)."""
+    """Multi-step: epochs at a tenth of ``lr`` before the schedule starts (He et al. warm up deep nets so)."""
     label_smoothing: float = born(0.0, ge=0, lt=1)
     precision: Literal["fp32", "bf16"] = "fp32"
 
@@ -194,7 +199,9 @@ def canonical(tree: Any) -> str:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("literal['all']", "tuple[int, ...]", "literal['auto']", "tuple[str, ...]"))
+    where = ".".join(
+        str(part) for part in first["loc"] if part not in ("literal['all']", "tuple[int, ...]", "literal['auto']", "tuple[str, ...]")
+    )
     if first["type"] == "extra_forbidden":
         parent, _, wrong = where.rpartition(".")
         model = {"": Config, "train": Train}.get(parent)

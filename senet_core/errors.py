@@ -6,8 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 
-class InputError(ValueError):
-    """Bad input: a name, a value, a folder or a file that the user gave. The message is one or two plain sentences."""
+class InputError(Exception):
+    """Bad input: a name, a value, a folder or a file that the user gave. The message is one or two plain sentences.
+
+    Not a ``ValueError``: pydantic would wrap one that a validator raises into its own, longer, error.
+    """
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:

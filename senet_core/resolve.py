@@ -19,10 +19,18 @@ def resolve(config: Config, facts: Facts) -> Config:
     """
     net = _net(config.net)
     if config.data.holdout >= facts.train:
-        raise InputError(f"data.holdout = {config.data.holdout} leaves nothing to train on: {facts.label} has {facts.train} training images.")
+        raise InputError(
+            f"data.holdout = {config.data.holdout} leaves nothing to train on: {facts.label} has {facts.train} training images."
+        )
     if config.train.batch > facts.train - config.data.holdout:
         raise InputError(f"train.batch = {config.train.batch} is more than the {facts.train - config.data.holdout} training images.")
     return config.model_copy(update={"net": net, "data": _data(config.data, facts)})
+
+
+def stage_count(net: Net) -> int:
+    """How many stages a network has, its arguments completed by their defaults."""
+    count: int = NETWORKS[net.name].value.stage_count(_bound(NETWORKS, net))
+    return count
 
 
 def _net(net: Net) -> Net:
@@ -31,7 +39,7 @@ def _net(net: Net) -> Net:
     if net.placement not in network.placements:
         raise InputError(f"The network '{net.name}' has no placement '{net.placement}'; it has: {', '.join(network.placements)}.")
     block = None if net.block is None else Block(name=net.block.name, **_bound(BLOCKS, net.block))
-    stages = _mask(net.stages, network.stage_count(arguments)) if block else "all"
+    stages = _mask(net.stages, stage_count(net)) if block else "all"
     return Net.model_validate({"name": net.name, "block": block, "placement": net.placement, "stages": stages, **arguments})
 
 

@@ -22,7 +22,7 @@ def normal_seed(seed: Seed) -> int | dict[str, int]:
 
     :raises InputError: for an unknown or missing stream, or a number outside 0 ... 2^63 - 1.
     """
-    numbers = {stream: seed for stream in STREAMS} if isinstance(seed, int) else dict(seed)
+    numbers = dict.fromkeys(STREAMS, seed) if isinstance(seed, int) else dict(seed)
     for stream in numbers.keys() - set(STREAMS):
         raise unknown("random stream", stream, STREAMS)
     if len(numbers) < len(STREAMS):

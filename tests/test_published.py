@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from ablations.presets import PRESETS
 from ablations.published import PublishedTable, published
+from ablations.suite import SUITES, Setting
 from senet_core.errors import InputError
 
 
@@ -61,3 +63,12 @@ def test_unknown_tables_and_rows_are_named_with_the_nearest() -> None:
         published("T17")
     with pytest.raises(InputError, match=r"T14 named 'SE-PRR'; did you mean 'SE-PRE'\?"):
         table("T14").row("SE-PRR")
+
+
+@pytest.mark.parametrize("name", SUITES.names())
+def test_every_suite_names_rows_that_its_table_has(name: str) -> None:
+    config = PRESETS["smoke"].config
+    suite = SUITES[name].value(Setting(base=config, stages=3))
+    if suite.table is not None:
+        rows = [variant.published for variant in suite.variants if variant.published is not None]
+        assert rows and set(rows) <= set(table(suite.table).names())

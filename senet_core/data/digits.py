@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from senet_core.data.images import kept
 from senet_core.dataset import Arrays, Facts
 from senet_core.errors import InputError
 from senet_core.registry import DATASETS
@@ -24,21 +25,22 @@ from senet_core.seeds import derive
 Side = Literal["train", "test"]
 Floats = NDArray[np.float32]
 
+VERSION = 1
+"""Raised whenever an image changes: it enters a trial's key and the name of the cached file."""
 SIZE = 32
 CLASSES = tuple("0123456789")
 LARGEST = 200_000
-_CHUNK = 200
+_CHUNK = 100
 _CELLS = 10
 """Width of a glyph with its empty border of one cell."""
 _LATTICE = 5
 """Points per side of the coarse lattice from which the colour clouds are interpolated."""
-_HEIGHT = (16, 24)
-_FRAGMENTS, _FRAGMENT_HEIGHT = 2, (12, 18)
-_CONTRAST, _CLOUDS, _STRIPES, _NOISE = (35, 90), 30, 15, 0.12
+_HEIGHT = (17, 25)
+_CONTRAST, _CLOUDS, _STRIPES, _NOISE = (42, 92), 27, 13, 0.12
 """In grey levels, but the noise: its share of the difference of two uniform bytes."""
 
 
-@DATASETS.add("digits")
+@DATASETS.add("digits", version=VERSION)
 class Digits:
     """Ten classes, ``train`` and ``test`` composed images (10 ... 200,000 each); label i % 10 at place i.
 
@@ -55,15 +57,18 @@ class Digits:
             if not len(CLASSES) <= count <= LARGEST:
                 raise InputError(f"data set 'digits': {side} cannot be {count}; it is a number of images from {len(CLASSES)} to {LARGEST}.")
         self._counts: dict[Side, int] = {"train": train, "test": test}
+        self._place = cache / f"digits-{VERSION}-{train}-{test}.npz" if cache else None
 
     def facts(self) -> Facts:
         """The stated facts; they cost nothing."""
         return Facts("Digits (embedded)", CLASSES, SIZE, 3, self._counts["train"], self._counts["test"], ("crop",))
 
     def arrays(self) -> Arrays:
-        """Generate both sides, about a second for the default numbers; so nothing is cached."""
-        sides: dict[Side, Bank] = banks()
-        images = {side: compose(bank, side, self._counts[side]) for side, bank in sides.items()}
+        """Both sides; generating the default numbers takes one to two seconds, so they are cached."""
+        return kept(self._place, self._generate)
+
+    def _generate(self) -> Arrays:
+        images = {side: compose(bank, side, self._counts[side]) for side, bank in banks().items()}
         labels = {side: np.arange(count, dtype=np.int64) % len(CLASSES) for side, count in self._counts.items()}
         return Arrays(images["train"], labels["train"], images["test"], labels["test"])
 
@@ -136,10 +141,10 @@ def _chunk(bank: Bank, bits: _Bits) -> NDArray[np.uint8]:
     """One chunk of images, (chunk, 32, 32, 3): background, fragments of other glyphs, the digit on top, pixel noise."""
     base = _colours(bits)
     canvas = _background(base, bits)
-    fragments = [_fragment(bank, bits) for _ in range(_FRAGMENTS)]
-    for ink in [*fragments, _digit(bank, bits)]:
+    digits = _digits(bank, bits)
+    for ink in (_fragments(digits, bits), digits):
         colour = _contrasting(base, bits)
-        canvas += ink * (colour[..., None, None] - canvas)
+        canvas += (colour[..., None, None] - canvas) * ink
     noise = bits.bytes(2, 3, _CHUNK, SIZE, SIZE).astype(np.int16)
     canvas += (noise[0] - noise[1]).astype(np.float32) * np.float32(_NOISE)
     return np.clip(np.floor(canvas), 0, 255).astype(np.uint8).transpose(1, 2, 3, 0)
@@ -154,7 +159,7 @@ def _contrasting(base: Floats, bits: _Bits) -> Floats:
     """Ink colours (3, chunk): lighter or darker than the background by a limited contrast, and tinted."""
     contrast = bits.uniform(*_CONTRAST, 1, _CHUNK)
     lighter = bits.uniform(-1, 1, 1, _CHUNK) < 0
-    return base + np.where(lighter, contrast, -contrast) + bits.uniform(-20, 20, 3, _CHUNK)
+    return base + np.where(lighter, contrast, -contrast) + bits.uniform(-12, 12, 3, _CHUNK)
 
 
 def _background(base: Floats, bits: _Bits) -> Floats:
@@ -163,7 +168,7 @@ def _background(base: Floats, bits: _Bits) -> Floats:
     across, along = bits.uniform(-0.25, 0.25, 2, _CHUNK, 1, 1)
     steps = np.arange(SIZE, dtype=np.float32)
     phase = across * steps + along * steps[:, None]
-    wave = np.abs(phase - np.floor(phase) - np.float32(0.5)) * 4 - 1
+    wave: Floats = np.abs(phase - np.floor(phase) - np.float32(0.5)) * 4 - 1
     strength = bits.uniform(-_STRIPES, _STRIPES, 3, _CHUNK, 1, 1)
     return base[..., None, None] + clouds + strength * wave
 
@@ -172,52 +177,52 @@ def _stretched(lattice: Floats, axis: int) -> Floats:
     """One axis interpolated linearly from ``_LATTICE`` points to ``SIZE``."""
     place = np.linspace(0, _LATTICE - 1, SIZE, endpoint=False, dtype=np.float32)
     left = place.astype(np.intp)
-    weight = (place - left).reshape(-1, *[1] * (lattice.ndim - 1 - axis))
+    weight = (place - left.astype(np.float32)).reshape(-1, *[1] * (lattice.ndim - 1 - axis))
     a, b = lattice.take(left, axis), lattice.take(left + 1, axis)
-    return a + weight * (b - a)
+    stretched: Floats = a + weight * (b - a)
+    return stretched
 
 
-def _digit(bank: Bank, bits: _Bits) -> Floats:
-    """The ink of the digit that gives an image its label, wholly inside the canvas."""
+def _fragments(digits: Floats, bits: _Bits) -> Floats:
+    """The ink of another image's digit, moved by half a canvas around the rim: its pieces lie in the corners, cut.
+
+    Two pixels around the digit itself stay free, so a piece never joins it into another digit.
+    """
+    others = np.argsort(bits.raw(_CHUNK), kind="stable")
+    pieces = np.roll(digits[others], (SIZE // 2, SIZE // 2), (1, 2))
+    halo = digits
+    for axis in (1, 2):
+        halo = np.maximum(halo, np.maximum(np.roll(halo, 2, axis), np.roll(halo, -2, axis)))
+    return pieces * (1 - halo)
+
+
+def _digits(bank: Bank, bits: _Bits) -> Floats:
+    """The ink of the digits that give the images their labels, each inside its canvas: 0 ... 1, (chunk, 32, 32).
+
+    One random glyph of the class per image under a small affine map: size, place, turn, slant and stretch.
+    """
     digit = np.arange(_CHUNK) % len(CLASSES)
-    height = bits.uniform(*_HEIGHT, _CHUNK)
-    reach = (SIZE - height) / 2
-    centre = SIZE / 2 + reach * bits.uniform(-1, 1, 2, _CHUNK)
-    return _ink(bank, digit, height, centre, bits)
-
-
-def _fragment(bank: Bank, bits: _Bits) -> Floats:
-    """The ink of a smaller glyph of any class that is centred near the rim, so the canvas cuts it."""
-    digit = bits.below(np.full(_CHUNK, len(CLASSES)))
-    height = bits.uniform(*_FRAGMENT_HEIGHT, _CHUNK)
-    along = bits.uniform(0, SIZE, _CHUNK)
-    rim = np.where(bits.uniform(-1, 1, _CHUNK) < 0, np.float32(0), np.float32(SIZE)) + bits.uniform(-2, 2, _CHUNK)
-    upright = bits.uniform(-1, 1, _CHUNK) < 0
-    centre = np.where(upright, np.stack([rim, along]), np.stack([along, rim]))
-    return _ink(bank, digit, height, centre, bits)
-
-
-def _ink(bank: Bank, digit: NDArray[np.int64], height: Floats, centre: Floats, bits: _Bits) -> Floats:
-    """One random glyph per image under a small affine map, 0 ... 1, (chunk, 32, 32); ``height`` and ``centre`` (y, x) in pixels."""
     glyph = bank.start[digit] + bits.below(bank.count[digit])
-    scale = (_CELLS - 2) / height[:, None, None]
-    turn, slant = bits.uniform(-0.25, 0.25, 2, _CHUNK, 1, 1)
+    height = bits.uniform(*_HEIGHT, _CHUNK, 1, 1)
+    turn, slant = bits.uniform(-0.2, 0.2, 2, _CHUNK, 1, 1)
     stretch = bits.uniform(0.85, 1.2, _CHUNK, 1, 1)
-    steps = np.arange(SIZE, dtype=np.float32) + np.float32(0.5)
-    y = steps[:, None] - centre[0, :, None, None]
-    x = steps - centre[1, :, None, None]
-    row = y * scale - x * (turn * scale)
-    column = (x * scale + y * ((turn + slant) * scale)) * stretch
-    return np.clip(_sampled(bank, glyph, row, column) * np.float32(1.7) - np.float32(0.35), 0, 1)
+    steps = np.arange(SIZE, dtype=np.float32) - np.float32((SIZE - 1) / 2)
+    shift = bits.uniform(-0.5, 0.5, 2, _CHUNK, 1, 1) * (SIZE - height)
+    y, x = steps[:, None] - shift[0], steps - shift[1]
+    cells = (_CELLS - 2) / height
+    ink = _sampled(bank, glyph, (y - x * turn) * cells, (x + y * (turn + slant)) * (stretch * cells))
+    crisp: Floats = np.clip(ink * np.float32(2) - np.float32(0.6), 0, 1)
+    return crisp
 
 
 def _sampled(bank: Bank, glyph: NDArray[np.int64], row: Floats, column: Floats) -> Floats:
     """The glyphs' ink, interpolated bilinearly at places (chunk, 32, 32) in cells from their centre; 0 outside."""
     middle, last = np.float32((_CELLS - 1) / 2), np.float32(_CELLS - 1.001)
     row, column = (np.clip(place + middle, 0, last) for place in (row, column))
-    top, left = row.astype(np.int32), column.astype(np.int32)
-    down, right = row - top, column - left
-    at = glyph.astype(np.int32)[:, None, None] * _CELLS**2 + top * _CELLS + left
-    ink = bank.ink.reshape(-1)
-    upper, lower = (a + right * (ink.take(at + here + 1) - a) for here in (0, _CELLS) for a in [ink.take(at + here)])
+    top, left = row.astype(np.intp), column.astype(np.intp)
+    down, right = row - top.astype(np.float32), column - left.astype(np.float32)
+    at = top * _CELLS + left + glyph[:, None, None] * _CELLS**2
+    corners = [bank.ink.reshape(-1)[offset:].take(at, mode="clip") for offset in (0, 1, _CELLS, _CELLS + 1)]
+    upper = corners[0] + right * (corners[1] - corners[0])
+    lower = corners[2] + right * (corners[3] - corners[2])
     return upper + down * (lower - upper)

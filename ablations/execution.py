@@ -1,0 +1,200 @@
+"""The run loop: which trials are still to train, one after the other, each under its lock; what each gave or why it left a hole."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import FrameType
+from typing import TYPE_CHECKING, Protocol
+
+from ablations.planning import DataSource
+from ablations.result import Epoch, Result
+from ablations.store import DamagedStore, Failure, State, Store
+from ablations.study import Study
+from ablations.trial import Trial, train
+
+if TYPE_CHECKING:
+    import torch
+
+    from senet_core.training.execution import Execution
+
+POLL_SECONDS = 1.0  # how often trials that another process holds are looked at again
+
+
+class Observer(Protocol):
+    """Who wants to know what happens: the progress view and the tracker."""
+
+    def trial_started(self, trial: Trial) -> None:
+        """A trial begins, or goes on from its checkpoint."""
+
+    def trial_epoch(self, trial: Trial, epoch: Epoch, seconds: float) -> None:
+        """An epoch is over and its checkpoint is about to be written."""
+
+    def trial_ended(self, trial: Trial, result: Result | None, reason: str | None) -> None:
+        """A trial is over: with a result, or for a reason (a failure's, or "interrupted")."""
+
+
+class Stop:
+    """Set by the first Ctrl-C or SIGTERM, asked at every step; a second one leaves at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take over both signals for a while."""
+        before = {number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@dataclass
+class Summary:
+    """How a run ended: keys by what became of them in this run, and the signal that cut it short, if one did."""
+
+    trained: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
+    signal: int | None = None
+
+    @property
+    def holes(self) -> int:
+        """Trials without a usable result after this run, an interruption aside."""
+        return len(self.failed) + len(self.damaged)
+
+
+def trials(studies: Iterable[Study]) -> list[Trial]:
+    """All trials of some studies, each once, seed by seed over all of them."""
+    cells = [(study.seeds.index(seed), variant, seed, key) for study in studies for variant, seed, key in study.trials()]
+    found: dict[str, Trial] = {}
+    for _, variant, seed, key in sorted(cells, key=lambda cell: cell[0]):
+        if key not in found:
+            found[key] = Trial.model_validate({"key": key, "config": variant.config, "seed": json.loads(seed), "cost": variant.cost})
+    return list(found.values())
+
+
+def run(
+    queue: Sequence[Trial],
+    store: Store,
+    source: DataSource,
+    device: torch.device,
+    execution: Execution,
+    observers: Sequence[Observer],
+    *,
+    stop: Stop,
+    retry_failed: bool = False,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> Summary:
+    """Train every trial of the queue that has no result yet; trials that another process holds are waited for."""
+    summary = Summary()
+    attempt = _Attempt(store, source, device, execution, observers, stop, warn, summary)
+    waiting = list(queue)
+    while waiting and not stop():
+        held = [trial for trial in waiting if not stop() and not attempt(trial, retry_failed)]
+        if len(held) == len(waiting):
+            time.sleep(POLL_SECONDS)
+        waiting = held
+    summary.signal = stop.signal
+    return summary
+
+
+@dataclass
+class _Attempt:
+    """One try at a trial; False where another process is at it."""
+
+    store: Store
+    source: DataSource
+    device: torch.device
+    execution: Execution
+    observers: Sequence[Observer]
+    stop: Stop
+    warn: Callable[[str], None]
+    summary: Summary
+
+    def __call__(self, trial: Trial, retry_failed: bool) -> bool:
+        if self._settled(trial, self.store.state(trial.key), retry_failed):
+            return True
+        with self.store.locked(trial.key) as mine:
+            if not mine:
+                return False
+            if not self._settled(trial, self.store.state(trial.key), retry_failed):
+                self._train(trial)
+        return True
+
+    def _settled(self, trial: Trial, state: State, retry_failed: bool) -> bool:
+        if state == "damaged":
+            self.summary.damaged[trial.key] = _damage(self.store, trial.key)
+        if state == "failed" and not retry_failed:
+            failure = self.store.failure(trial.key)
+            self.summary.failed[trial.key] = failure.reason if failure else "unknown"
+            return True
+        return state in ("done", "diverged", "damaged")
+
+    def _train(self, trial: Trial) -> None:
+        from senet_core.training.loop import Interrupted
+
+        for observer in self.observers:
+            observer.trial_started(trial)
+        result, reason = None, None
+        try:
+            result = train(
+                trial,
+                self.store,
+                self.source,
+                self.device,
+                self.execution,
+                on_epoch=lambda epoch, seconds: self._epoch(trial, epoch, seconds),
+                should_stop=self.stop,
+                warn=self.warn,
+            )
+            self.summary.trained.append(trial.key)
+        except Interrupted:
+            reason = "interrupted"
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".strip()
+            self._failed(trial, reason)
+        for observer in self.observers:
+            observer.trial_ended(trial, result, reason)
+
+    def _epoch(self, trial: Trial, epoch: Epoch, seconds: float) -> None:
+        self._log(trial, f"epoch {epoch.epoch}: loss {epoch.loss:.4f}, training error {epoch.error:.2f} %, {seconds:.1f} s")
+        for observer in self.observers:
+            observer.trial_epoch(trial, epoch, seconds)
+
+    def _failed(self, trial: Trial, reason: str) -> None:
+        self._log(trial, traceback.format_exc())
+        self.store.save_failure(trial.key, Failure(reason=reason, created=_now()))
+        self.summary.failed[trial.key] = reason
+
+    def _log(self, trial: Trial, text: str) -> None:
+        with (self.store.trial(trial.key) / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{_now()} {text.rstrip()}\n")
+
+
+def _damage(store: Store, key: str) -> str:
+    try:
+        store.result(key)
+    except DamagedStore as error:
+        return str(error)
+    return "damaged"
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")

@@ -1,0 +1,170 @@
+"""From a suite's name and the user's options to a study: everything resolved, priced and keyed before anything trains."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.presets import Preset
+from ablations.study import Cost, Study, StudyData, StudyVariant
+from ablations.suite import SUITES, Setting, Suite
+from senet_core.config import Config, canonical, differences
+from senet_core.errors import InputError
+from senet_core.registry import DATASETS
+from senet_core.seeds import Seed, normal_seed
+
+if TYPE_CHECKING:
+    from senet_core.dataset import Arrays, Dataset, Facts
+
+
+@dataclass
+class DataSource:
+    """Where the data sets' files lie; opens each data set once."""
+
+    root: Path | None
+    cache: Path | None
+    _open: dict[str, tuple[Dataset, Facts]] = field(default_factory=dict)
+    _arrays: dict[int, Arrays] = field(default_factory=dict)
+
+    def arrays(self, dataset: Dataset) -> Arrays:
+        """All images of an opened data set, read once and kept."""
+        if id(dataset) not in self._arrays:
+            self._arrays[id(dataset)] = dataset.arrays()
+        return self._arrays[id(dataset)]
+
+    def opened(self, config: Config) -> tuple[Dataset, Facts]:
+        """The data set of a config, and its facts."""
+        name = canonical({"name": config.data.name, **config.data.arguments})
+        if name not in self._open:
+            entry = DATASETS[config.data.name]
+            dataset = entry.value(self.root, self.cache, **entry.bind("data set", config.data.arguments))
+            self._open[name] = (dataset, dataset.facts())
+        return self._open[name]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user asked for: a preset, the recipe fields that are overridden, and the seeds."""
+
+    preset: Preset
+    overrides: Mapping[str, Any]
+    seeds: Sequence[Seed]
+
+
+def base_config(order: Order) -> Config:
+    """The preset's recipe with the overrides; another data set drops the arguments that belonged to the preset's own."""
+    config, overrides = order.preset.config, dict(order.overrides)
+    name = overrides.pop("data.name", config.data.name)
+    if name != config.data.name:
+        tree = config.tree() | {"data": {"name": name, "holdout": config.data.holdout}}
+        config = Config.of(tree)
+    return config.but(overrides)
+
+
+def plan_study(name: str, order: Order, source: DataSource) -> Study:
+    """Resolve one suite into a study: complete configs, costs, null ablations, keys.
+
+    :raises InputError: for anything unknown or impossible, before anything trains.
+    """
+    from senet_core.resolve import resolve, stage_count
+
+    make = SUITES[name].value
+    base = base_config(order)
+    _, facts = source.opened(base)
+    suite = make(Setting(base=base, stages=stage_count(base.net)))
+    _refuse_overridden_factor(suite, order.overrides)
+    configs = {variant.name: resolve(variant.config, facts) for variant in suite.variants}
+    return Study(
+        name=_study_name(suite.name, order, facts),
+        suite=suite.name,
+        title=suite.title,
+        question=suite.question,
+        source=suite.source,
+        table=suite.table,
+        factor=suite.factor,
+        reference=suite.reference,
+        claims=suite.claims,
+        notes=suite.notes,
+        preset=order.preset.name,
+        overrides=dict(order.overrides),
+        delta=order.preset.delta,
+        converged=order.preset.converged,
+        data=_study_data(configs[suite.reference], facts),
+        seeds=tuple(_seed_text(seed) for seed in order.seeds),
+        variants=_study_variants(suite, configs, order.seeds, facts),
+    )
+
+
+def extended(old: Study, new: Study) -> Study:
+    """The new study with the seeds of an older one of the same name kept, where the two ask the same of every variant."""
+    same = [(v.name, v.config) for v in old.variants] == [(v.name, v.config) for v in new.variants] and old.data == new.data
+    if not same:
+        return new
+    seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
+    variants = tuple(v.model_copy(update={"keys": old.variant(v.name).keys | v.keys}) for v in new.variants)
+    return new.model_copy(update={"seeds": seeds, "variants": variants})
+
+
+def _study_variants(suite: Suite, configs: Mapping[str, Config], seeds: Sequence[Seed], facts: Facts) -> tuple[StudyVariant, ...]:
+    from senet_core.cost import cost
+    from senet_core.function import first_equal
+    from senet_core.identity import trial_key
+
+    firsts = first_equal(list(configs.values()), facts)
+    names, reference = list(configs), configs[suite.reference]
+    studied = []
+    for place, variant in enumerate(suite.variants):
+        config, shared = configs[variant.name], configs[names[firsts[place]]]
+        price = cost(config, facts)
+        studied.append(
+            StudyVariant(
+                name=variant.name,
+                config=config,
+                changes=differences(reference, config),
+                cost=Cost(parameters=price.parameters, macs=price.macs, hidden_widths=price.hidden_widths),
+                keys={_seed_text(seed): trial_key(shared, seed, facts.fingerprint) for seed in seeds},
+                published=variant.published,
+                same_as=names[firsts[place]] if firsts[place] != place else None,
+            )
+        )
+    return tuple(studied)
+
+
+def _study_data(config: Config, facts: Facts) -> StudyData:
+    held = config.data.holdout
+    return StudyData(
+        label=facts.label,
+        fingerprint=facts.fingerprint,
+        classes=facts.classes,
+        size=facts.size,
+        channels=facts.channels,
+        train=facts.train - held,
+        evaluated=held or facts.test,
+        evaluated_on="holdout" if held else "test",
+    )
+
+
+def _refuse_overridden_factor(suite: Suite, overrides: Mapping[str, Any]) -> None:
+    """A field that the suite itself varies cannot be fixed from outside: the override would be lost without a word."""
+    reference = suite.variant(suite.reference).config
+    varied = {path for variant in suite.variants for path in differences(reference, variant.config)}
+    for path in sorted((varied - {"net.block"}) & overrides.keys()):
+        raise InputError(f"The suite '{suite.name}' changes {path} itself, so it cannot be set from the command line.")
+
+
+def _seed_text(seed: Seed) -> str:
+    return canonical(normal_seed(seed))
+
+
+def _study_name(suite: str, order: Order, facts: Facts) -> str:
+    """Suite, preset and data in words; what was overridden as a short hash, because it may be long."""
+    slug = re.sub(r"[^a-z0-9]+", "-", facts.label.lower()).strip("-") or "data"
+    name = f"{suite}-{order.preset.name}-{slug}"
+    rest = {path: value for path, value in order.overrides.items() if path != "data.name"}
+    if not rest:
+        return name
+    return f"{name}-{hashlib.sha256(canonical(rest).encode()).hexdigest()[:6]}"

@@ -1,0 +1,88 @@
+"""The live view of a run: a line of totals and the running trial on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from ablations.result import Epoch, Result
+from ablations.trial import Trial
+
+
+class Progress:
+    """Counts trials and estimates the time to go from the seconds that epochs took here, priced by multiply-adds.
+
+    ``names`` gives each key its places in words, of which the first is shown; ``left`` are the trials to train in this run.
+    """
+
+    def __init__(self, console: Console, names: Mapping[str, Sequence[str]], left: Sequence[Trial], stored: int) -> None:
+        self._console, self._names = console, {key: found[0] for key, found in names.items()}
+        self._left = {trial.key: _work(trial) for trial in left}
+        self._total, self._stored = len(left), stored
+        self._done = self._failed = 0
+        self._seconds = self._worked = 0.0
+        self._running: Trial | None = None
+        self._now = ""
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._view, transient=True)
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._live.stop()
+
+    def trial_started(self, trial: Trial) -> None:
+        """A trial begins."""
+        self._running, self._now = trial, "starting"
+        if not self._console.is_terminal:
+            self._console.print(f"{self._place()} {self._names[trial.key]}  starts", highlight=False)
+
+    def trial_epoch(self, trial: Trial, epoch: Epoch, seconds: float) -> None:
+        """An epoch is over."""
+        share = _work(trial) / trial.config.train.epochs
+        self._seconds, self._worked = self._seconds + seconds, self._worked + share
+        self._left[trial.key] = max(0.0, _work(trial) - share * epoch.epoch)
+        self._now = f"epoch {epoch.epoch} of {trial.config.train.epochs}, training error {epoch.error:.1f} %"
+
+    def trial_ended(self, trial: Trial, result: Result | None, reason: str | None) -> None:
+        """A trial is over; its line stays."""
+        self._left.pop(trial.key, None)
+        self._running = None
+        if reason == "interrupted":
+            return
+        self._done, self._failed = self._done + (result is not None), self._failed + (result is None)
+        self._console.print(f"{self._place()} {self._names[trial.key]}  {_ending(result, reason)}  {self._to_go()}", highlight=False)
+
+    def _place(self) -> str:
+        return f"[{self._done + self._failed}/{self._total}]".replace("[", r"\[")
+
+    def _view(self) -> Text:
+        running = f"{self._names[self._running.key]}: {self._now}" if self._running else "between trials"
+        left = self._total - self._done - self._failed - (self._running is not None)
+        text = f"{self._done} done, {self._failed} failed, {left} left ({self._stored} stored before)  {self._to_go()}\n  {running}"
+        return Text(text)
+
+    def _to_go(self) -> str:
+        if not self._worked:
+            return ""
+        minutes = self._seconds / self._worked * sum(self._left.values()) / 60
+        return f"about {minutes:.0f} min to go" if minutes >= 1 else "less than a minute to go"
+
+
+def _work(trial: Trial) -> float:
+    return float(trial.cost.macs * trial.config.train.epochs)
+
+
+def _ending(result: Result | None, reason: str | None) -> str:
+    if result is None:
+        return f"FAILED: {reason}"
+    if result.errors is None:
+        return f"diverged after {len(result.history)} epochs"
+    return f"error {result.errors.top1:.2f} %, {result.timing.total:.0f} s"

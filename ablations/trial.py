@@ -1,0 +1,139 @@
+"""One trial from its config and seed to its published result. The caller holds the trial's lock."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from statistics import median
+from typing import TYPE_CHECKING, Literal
+
+from ablations.files import publish, publish_text, sha256
+from ablations.planning import DataSource
+from ablations.provenance import commit, versions
+from ablations.result import Epoch, Errors, Provenance, Result, Timing
+from ablations.store import Correctness, Store
+from ablations.study import Cost
+from senet_core.config import Config, Frozen
+
+if TYPE_CHECKING:
+    import torch
+
+    from senet_core.dataset import Facts
+    from senet_core.training.execution import Execution
+    from senet_core.training.loop import EpochRecord, Outcome
+
+OnEpoch = Callable[[Epoch, float], None]
+
+
+class Trial(Frozen):
+    """A config and a seed under their key; it knows no suite, so suites that share it train it once."""
+
+    key: str
+    config: Config
+    seed: int | dict[str, int]
+    cost: Cost
+
+
+def train(
+    trial: Trial,
+    store: Store,
+    source: DataSource,
+    device: torch.device,
+    execution: Execution,
+    *,
+    on_epoch: OnEpoch,
+    should_stop: Callable[[], bool],
+    warn: Callable[[str], None],
+) -> Result:
+    """Train one trial, or go on with it from its checkpoint, and publish what it gave; ``result.json`` appears last.
+
+    :raises Interrupted: (of ``senet_core.training.loop``) when ``should_stop`` said so; the last epoch's checkpoint is kept.
+    """
+    from senet_core.training.checkpoint import Checkpoints
+    from senet_core.training.loop import fit
+
+    dataset, facts = source.opened(trial.config)
+    folder = store.trial(trial.key)
+    recipe = {"key": trial.key, "seed": trial.seed, "config": trial.config.tree()}
+    publish_text(folder / "config.json", json.dumps(recipe, indent=1) + "\n")
+
+    def report(record: EpochRecord, seconds: float) -> None:
+        on_epoch(Epoch(epoch=record.epoch, loss=record.loss, error=record.error, lr=record.lr), seconds)
+
+    checkpoints = Checkpoints(folder, warn)
+    outcome = fit(
+        trial.config,
+        trial.seed,
+        source.arrays(dataset),
+        facts,
+        device=device,
+        execution=execution,
+        checkpoints=checkpoints,
+        on_epoch=report,
+        should_stop=should_stop,
+    )
+    result = store.save_result(_result(trial, store, outcome, facts, device))
+    checkpoints.remove()
+    return result
+
+
+def _result(trial: Trial, store: Store, outcome: Outcome, facts: Facts, device: torch.device) -> Result:
+    evaluated_on: Literal["holdout", "test"] = "holdout" if trial.config.data.holdout else "test"
+    evaluation, history = outcome.evaluation, outcome.progress.history
+    errors = evaluation and Errors(
+        top1=evaluation.top1_error, top5=evaluation.top5_error, loss=evaluation.loss, images=len(evaluation.labels)
+    )
+    return Result(
+        key=trial.key,
+        config=trial.config,
+        seed=trial.seed,
+        status=outcome.status,
+        errors=errors,
+        cost=trial.cost,
+        evaluated_on=evaluated_on,
+        data_label=facts.label,
+        history=tuple(Epoch(epoch=e.epoch, loss=e.loss, error=e.error, lr=e.lr) for e in history),
+        timing=_timing(outcome),
+        provenance=_provenance(outcome, device, _companions(trial, store, outcome)),
+    )
+
+
+def _companions(trial: Trial, store: Store, outcome: Outcome) -> dict[str, str]:
+    """Write weights and per-image correctness; returns their digests."""
+    import torch
+
+    weights = store.trial(trial.key) / "weights.pt"
+    publish(weights, lambda temporary: torch.save(outcome.weights, temporary))
+    digests = {"weights.pt": sha256(weights)}
+    if outcome.evaluation is not None:
+        evaluation = outcome.evaluation
+        digests["correct.npz"] = store.save_correctness(trial.key, Correctness(evaluation.top1, evaluation.top5, evaluation.labels))
+    return digests
+
+
+def _timing(outcome: Outcome) -> Timing:
+    seconds = outcome.progress.seconds
+    return Timing(
+        epochs=tuple(seconds),
+        evaluation=outcome.evaluation_seconds,
+        total=sum(seconds) + outcome.evaluation_seconds,
+        images_per_second=outcome.images_per_epoch / median(seconds) if seconds else 0.0,
+    )
+
+
+def _provenance(outcome: Outcome, device: torch.device, digests: dict[str, str]) -> Provenance:
+    from senet_core.training.execution import device_name
+
+    revision, dirty = commit()
+    return Provenance(
+        created=datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
+        commit=revision,
+        dirty=dirty,
+        versions=versions(),
+        device=device_name(device),
+        execution=outcome.execution.plain(),
+        sittings=outcome.progress.sittings,
+        digests=digests,
+    )

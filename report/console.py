@@ -1,0 +1,127 @@
+"""What the commands print on a terminal: suites, plans, the state of a workspace, one trial. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ablations.presets import PRESETS
+from ablations.result import Result
+from ablations.store import State, Store
+from ablations.study import Study
+from ablations.suite import Suite
+from senet_core.config import flat
+from senet_core.registry import BLOCKS, DATASETS, NETWORKS
+
+WORDS: Mapping[State, str] = {
+    "missing": "to run",
+    "resumable": "to resume",
+    "failed": "failed",
+    "done": "stored",
+    "diverged": "stored (diverged)",
+    "damaged": "damaged",
+}
+
+
+def _table(title: str | None, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        right = column in ("parameters", "MACs", "variants", "minutes", "n")
+        table.add_column(column, justify="right" if right else "left", no_wrap=right, overflow="fold")
+    return table
+
+
+def print_list(console: Console, suites: Sequence[Suite]) -> None:
+    """All names that a command line may use."""
+    table = _table("Suites", "name", "variants", "question", "source")
+    for suite in suites:
+        table.add_row(suite.name, str(len(suite.variants)), escape(suite.question), suite.source.rpartition(", ")[2])
+    console.print(table, "")
+    presets = _table("Presets", "name", "budget")
+    for preset in PRESETS.values():
+        presets.add_row(preset.name, escape(preset.summary))
+    console.print(presets, "")
+    for kind in (DATASETS, NETWORKS, BLOCKS):
+        console.print(f"[bold]{kind.kind.capitalize()}s[/bold]  {', '.join(kind.names())}", highlight=False)
+
+
+def print_plan(console: Console, study: Study, states: Mapping[str, State], seconds: Mapping[str, float], diff: bool) -> None:
+    """One line a variant: its cost, what of it is stored, what a trial of it will take (``seconds`` by key), and what it changes."""
+    title = f"{study.title} — {study.name}: {len(study.variants)} variants x {len(study.seeds)} seeds on {study.data.label}"
+    columns = ["variant", "hidden widths", "parameters", "MACs", "trials", "minutes"]
+    table = _table(escape(title), *columns, *(["changes"] if diff else []))
+    for variant in study.variants:
+        cost = variant.cost
+        cells = [
+            escape(variant.name) + (" (reference)" if variant.name == study.reference else ""),
+            "/".join(map(str, cost.hidden_widths)) or "–",
+            f"{cost.parameters:,}",
+            f"{cost.macs / 1e6:.2f} M",
+            _trials(variant.same_as, [states[key] for key in variant.keys.values()]),
+            next((f"{seconds[key] / 60:.1f}" for key in variant.keys.values() if key in seconds), "–"),
+        ]
+        table.add_row(*cells, *([escape(changes(variant.changes))] if diff else []))
+    console.print(table)
+
+
+def _trials(same_as: str | None, states: Sequence[State]) -> str:
+    counts = {word: sum(WORDS[state] == word for state in states) for word in dict.fromkeys(WORDS.values())}
+    text = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"same network as {escape(same_as)}; {text}" if same_as else text
+
+
+def changes(differences: Mapping[str, tuple[Any, Any]]) -> str:
+    """What a variant changes against the reference, in words: "net.block.reduction: 16 -> 8"."""
+    return "; ".join(f"{path}: {_plain(a)} -> {_plain(b)}" for path, (a, b) in differences.items()) or "nothing (the reference)"
+
+
+def _plain(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def print_status(console: Console, store: Store, study: Study) -> dict[State, int]:
+    """The state of each cell of a study; returns how many trials are in each state."""
+    table = _table(escape(f"{study.title} — {study.name}, {study.data.label}"), "variant", *(f"seed {seed}" for seed in study.seeds))
+    counts: dict[State, int] = {}
+    for variant in study.variants:
+        cells = []
+        for seed in study.seeds:
+            state = store.state(variant.keys[seed])
+            counts[state] = counts.get(state, 0) + 1
+            cells.append(_cell(state, store.result(variant.keys[seed]) if state == "done" else None))
+        table.add_row(escape(variant.name), *cells)
+    console.print(table)
+    return counts
+
+
+def _cell(state: State, result: Result | None) -> str:
+    return f"{result.errors.top1:.2f} %" if result and result.errors else WORDS[state]
+
+
+def print_trial(console: Console, store: Store, key: str, places: Sequence[str]) -> None:
+    """One trial: where it is used, its recipe, its outcome, its history, its provenance."""
+    result, failure = store.result(key), store.failure(key)
+    console.print(f"[bold]{key}[/bold]  {WORDS[store.state(key)]}", highlight=False)
+    for place in places:
+        console.print(f"  in {escape(place)}", highlight=False)
+    if result is None:
+        reason = failure.reason if failure else "there is no result yet"
+        console.print(f"  {escape(reason)}", highlight=False)
+        return
+    facts: dict[str, Any] = {"seed": result.seed, **flat(result.config.tree())}
+    if result.errors:
+        facts |= {f"errors.{name}": value for name, value in result.errors}
+    facts |= {"seconds": round(result.timing.total, 1), "images a second": round(result.timing.images_per_second)}
+    facts |= flat({"provenance": result.provenance.model_dump(mode="json", exclude={"digests"})})
+    table = _table(None, "field", "value")
+    for name, value in facts.items():
+        table.add_row(escape(str(name)), escape(_plain(value)))
+    console.print(table)
+    history = _table(None, "epoch", "training loss", "training error (%)", "learning rate")
+    for epoch in result.history:
+        history.add_row(str(epoch.epoch), f"{epoch.loss:.4f}", f"{epoch.error:.2f}", f"{epoch.lr:.4g}")
+    console.print(history)

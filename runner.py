@@ -1,0 +1,390 @@
+"""Floor 4: the command line. Parse, look up, call; `ablate --help` says what there is.
+
+Exit codes: 0 done, 1 a run with holes or a damaged store, 2 bad input, 130 / 143 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rich.console import Console
+
+from ablations import tracking
+from ablations.mirrored import remember, remembered
+from ablations.presets import PRESETS, preset
+from ablations.selection import places, selected
+from ablations.store import DamagedStore, Store
+from ablations.study import Study
+from ablations.suite import SUITES, Setting
+from senet_core.errors import InputError, nearest, unknown
+from senet_core.registry import load_file
+
+if TYPE_CHECKING:
+    from ablations.execution import Summary
+    from ablations.planning import DataSource, Order
+    from ablations.trial import Trial
+
+RECIPE = ("net.", "data.", "train.")
+console = Console()
+errors = Console(stderr=True)
+
+
+# -- commands
+
+
+def list_names(options: argparse.Namespace) -> int:
+    """Suites, presets, data sets, networks, blocks."""
+    from report.console import print_list
+
+    config = PRESETS["quick"].config
+    setting = Setting(base=config, stages=len(config.net.arguments["units"]))
+    print_list(console, [SUITES[name].value(setting) for name in SUITES.names()])
+    return 0
+
+
+def plan(options: argparse.Namespace) -> int:
+    """What a run would do, and what it would take."""
+    from ablations.execution import trials
+    from ablations.pricing import LEFT, prices
+    from report.console import print_plan
+    from senet_core.training.execution import pick_device
+
+    store, source = Store(options.workspace), _source(options)
+    studies = _planned(options, store, source)
+    states = {key: store.state(key) for study in studies for _, _, key in study.trials()}
+    left = [trial for trial in trials(studies) if states[trial.key] in LEFT]
+    seconds = prices(left, source, pick_device(options.device), options.threads)
+    for study in studies:
+        print_plan(console, study, states, seconds, options.diff)
+        console.print()
+    total = sum(seconds.values()) / 60
+    console.print(f"{len(states)} trials in all, {len(left)} left to train: about {total:.0f} minutes here.", highlight=False)
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train what is missing, then report."""
+    from ablations.execution import Stop, trials
+    from ablations.execution import run as execute
+    from ablations.pricing import LEFT
+    from ablations.progress import Progress
+    from senet_core.training.execution import choose, pick_device
+
+    device = pick_device(options.device)
+    store, source = Store(options.workspace), _source(options)
+    store.usable()
+    studies = _planned(options, store, source)
+    for study in studies:
+        store.save_study(study)
+    queue = trials(studies)
+    left = [trial for trial in queue if store.state(trial.key) in LEFT]
+    stop, tracker = Stop(), _tracker(options, store, studies, left)
+    with stop.listening(), Progress(console, places(studies), left, len(queue) - len(left)) as progress:
+        observers = [progress, tracker]
+        execution = choose(device, options.threads)
+        summary = execute(queue, store, source, device, execution, observers, stop=stop, retry_failed=options.retry_failed, warn=_warn)
+    if summary.signal is not None:
+        _warn("Stopped. Everything up to the last finished epoch is kept; run the same command again to go on.")
+        return 128 + summary.signal
+    for study in studies:
+        tracker.mirror(study)
+    if not tracker.off:
+        remember(store, _uri(options), studies)
+    return _ended(options, store, studies, summary)
+
+
+def status(options: argparse.Namespace) -> int:
+    """What a workspace holds, cell by cell."""
+    from report.console import print_status
+
+    store = Store(options.workspace)
+    counts = [print_status(console, store, study) for study in _stored(store, options)]
+    return 1 if any(count.get("damaged") or count.get("failed") for count in counts) else 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """One trial in full."""
+    from report.console import print_trial
+
+    store = Store(options.workspace)
+    stored = store.keys()
+    matching = [key for key in stored if key.startswith(options.key)]
+    if len(matching) != 1:
+        raise unknown("trial", options.key, stored[:20]) if not matching else InputError(f"'{options.key}' begins several keys.")
+    print_trial(console, store, matching[0], places(map(store.study, store.studies())).get(matching[0], []))
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Pages from what is stored, complete or not."""
+    from report.document import write
+
+    store = Store(options.workspace)
+    for study in _stored(store, options):
+        console.print(f"Report: {write(study.name, store, _out(options))}", soft_wrap=True, highlight=False)
+    return 0
+
+
+def sync(options: argparse.Namespace) -> int:
+    """Bring MLflow up to what is stored."""
+    tracking.need_mlflow()
+    store, uri = Store(options.workspace), _uri(options)
+    studies = _stored(store, options)
+    tracker = tracking.open_tracker(uri, store, _warn)
+    count = tracking.sync([study.name for study in studies], store, tracker)
+    if tracker.off:
+        return 1
+    runs = f"{count.created} runs created, {count.updated} updated, {count.unchanged} unchanged"
+    console.print(f"{tracking.public_uri(uri)}: {runs}.", highlight=False, soft_wrap=True)
+    return 0
+
+
+def ui(options: argparse.Namespace) -> int:
+    """The MLflow UI on this machine only."""
+    from ablations.mlflow_ui import ui as serve
+
+    serve(_uri(options), options.workspace, options.port, lambda text: console.print(text, highlight=False, soft_wrap=True))
+    return 0
+
+
+# -- what the commands share
+
+
+def _source(options: argparse.Namespace) -> DataSource:
+    from ablations.planning import DataSource
+
+    return DataSource(options.data_root, options.workspace / "cache")
+
+
+def _planned(options: argparse.Namespace, store: Store, source: DataSource) -> list[Study]:
+    from ablations.planning import extended, plan_study
+
+    order, studies = _order(options), []
+    for name in _suites(options):
+        study = plan_study(name, order, source)
+        studies.append(extended(store.study(study.name), study) if study.name in store.studies() else study)
+    return studies
+
+
+def _order(options: argparse.Namespace) -> Order:
+    from ablations.planning import Order
+
+    overrides = dict(options.recipe)
+    if options.dataset:
+        overrides["data.name"] = options.dataset
+    return Order(preset(options.preset), overrides, _seeds(options))
+
+
+def _seeds(options: argparse.Namespace) -> list[int]:
+    if options.seed_list is not None:
+        return list(options.seed_list)
+    return list(range(options.seeds if options.seeds is not None else 3))
+
+
+def _suites(options: argparse.Namespace) -> list[str]:
+    names = SUITES.names() if options.all else list(dict.fromkeys(options.suites))
+    if not names:
+        raise InputError(f"Name one or more suites, or give --all. Known: {', '.join(SUITES.names())}.")
+    for name in names:
+        SUITES[name]
+    return names
+
+
+def _stored(store: Store, options: argparse.Namespace) -> list[Study]:
+    return selected(store, options.suites, options.preset)
+
+
+def _uri(options: argparse.Namespace) -> str:
+    return tracking.tracking_uri(options.workspace, options.tracking_uri)
+
+
+def _tracker(options: argparse.Namespace, store: Store, studies: Sequence[Study], left: Sequence[Trial]) -> tracking.Tracker:
+    """No tracker where none is wanted, or where nothing will train and the mirror shows everything already."""
+    uri = _uri(options)
+    if options.no_mlflow or not (left or not remembered(store, uri, studies)):
+        return tracking.Tracker()
+    return tracking.open_tracker(uri, store, _warn, studies)
+
+
+def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], summary: Summary) -> int:
+    """Tell what came out: the holes, a small table for each study, the pages, the way to the UI."""
+    from report.document import summary as table
+    from report.document import write
+
+    for key, reason in {**summary.failed, **summary.damaged}.items():
+        _warn(f"{places(studies)[key][0]} ({key}): {reason}")
+    for study in studies:
+        console.print(f"\n{study.title}", style="bold")
+        console.print(table(study, store), highlight=False, markup=False, soft_wrap=True)
+        console.print(f"Report: {write(study.name, store, _out(options))}", highlight=False, soft_wrap=True)
+    where = "" if options.workspace == Path("runs") else f" --workspace {options.workspace}"
+    console.print(f"\n{len(summary.trained)} trained, {len(summary.failed)} failed, {len(summary.damaged)} damaged.", highlight=False)
+    if not options.no_mlflow:
+        console.print(f"Compare the runs: ablate ui{where}", highlight=False, soft_wrap=True)
+    return 1 if summary.holes else 0
+
+
+def _out(options: argparse.Namespace) -> Path:
+    chosen: Path | None = options.out
+    return chosen if chosen is not None else options.workspace / "reports"
+
+
+def _warn(sentence: str) -> None:
+    errors.print(sentence, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+# -- parsing
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are a sentence with the nearest known name."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = message.partition("unrecognized arguments: ")[2].split()
+        if wrong:
+            known = [option for action in self._actions for option in action.option_strings]
+            message = f"There is no option '{wrong[0]}'{nearest(wrong[0], known) or '.'} See: {self.prog} --help"
+        raise InputError(message[:1].upper() + message[1:])
+
+
+class _Once(argparse.Action):
+    """Store a value; a second use of the option is an error, never a silent replacement."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
+        if self.dest in vars(namespace).setdefault("given", set()):
+            parser.error(f"{option_string} is given twice")
+        namespace.given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"'{text}' is no count from 1 to 1000 (to name the seeds themselves: --seed-list 0,1,2)")
+    return int(text)
+
+
+def _numbers(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isdigit() for part in parts) or len({int(part) for part in parts}) < len(parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of different whole numbers like 0,1,2")
+    return [int(part) for part in parts]
+
+
+def _value(text: str) -> Any:
+    """A recipe value: JSON where it is JSON, a list where it has commas, else a word."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return [_value(part) for part in text.split(",")] if "," in text else text
+
+
+def _take_recipe(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Take the dotted options out of the command line: ``--train.epochs 12`` or ``--train.epochs=12``."""
+    rest, recipe, words = [], {}, list(words)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not (word.startswith("--") and name.startswith(RECIPE)):
+            rest.append(word)
+            continue
+        if not equals:
+            if not words or words[0].startswith("--"):
+                raise InputError(f"--{name} needs a value.")
+            value = words.pop(0)
+        if name in recipe:
+            raise InputError(f"--{name} is given twice.")
+        recipe[name] = _value(value)
+    return rest, recipe
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="ablate",
+        description="Ablation studies whose answers can be trusted.",
+        epilog="Any recipe field can be set by its dotted name, e.g. --train.epochs 12 --net.block.reduction 8. "
+        "A typical day: ablate plan reduction; ablate run reduction; ablate ui; ablate report reduction.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for function in (list_names, plan, run, status, show, report, sync, ui):
+        name = "list" if function is list_names else function.__name__
+        line = (function.__doc__ or "").strip()
+        command = commands.add_parser(name, help=line[:1].lower() + line[1:].rstrip("."), description=line, allow_abbrev=False)
+        command.set_defaults(function=function)
+        _options(command, name)
+    return parser
+
+
+def _options(command: argparse.ArgumentParser, name: str) -> None:
+    def add(*flags: str, **details: Any) -> None:
+        command.add_argument(*flags, **({"action": _Once} if "action" not in details else {}), **details)
+
+    if name in ("plan", "run", "status", "report", "sync"):
+        what = "suites" if name in ("plan", "run") else "suites or studies of the workspace (all of them if none is named)"
+        command.add_argument("suites", nargs="*", metavar="SUITE", help=what)
+        default = "quick" if name in ("plan", "run") else None
+        add("--preset", default=default, help=f"one of {', '.join(PRESETS)}" + (f" (default {default})" if default else ""))
+    if name in ("plan", "run"):
+        add("--all", action="store_true", help="all suites")
+        seeds = command.add_mutually_exclusive_group()
+        seeds.add_argument("--seeds", type=_count, action=_Once, help="how many seeds, from 0 (default 3)")
+        seeds.add_argument("--seed-list", type=_numbers, action=_Once, metavar="0,1,2", help="which seeds")
+        add("--dataset", help="a data set instead of the preset's")
+        add("--data-root", type=Path, metavar="DIR", help="where its files are")
+        add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+        add("--threads", type=_count, help="CPU threads (default: all cores)")
+        add("--load", type=Path, metavar="FILE.py", help="a file of your own that registers blocks, networks, data sets or suites")
+    if name == "plan":
+        add("--diff", action="store_true", help="show what each variant changes against the reference")
+    if name == "run":
+        add("--retry-failed", action="store_true", help="train failed trials again")
+        add("--no-mlflow", action="store_true", help="leave MLflow alone; `ablate sync` can fill it later")
+    if name in ("run", "report"):
+        add("--out", type=Path, metavar="DIR", help="where reports are written (default: reports/ in the workspace)")
+    if name == "show":
+        command.add_argument("key", metavar="KEY", help="a trial's key, or how it begins")
+    if name in ("run", "sync", "ui"):
+        add(
+            "--tracking-uri",
+            metavar="URI",
+            help="an MLflow server or database (default: $MLFLOW_TRACKING_URI, else SQLite in the workspace)",
+        )
+    if name == "ui":
+        add("--port", type=int, help="a port on 127.0.0.1 (default: a free one)")
+    if name != "list":
+        add("--workspace", type=Path, default=Path("runs"), metavar="DIR", help="where everything is kept (default runs/)")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        rest, recipe = _take_recipe(sys.argv[1:] if words is None else words)
+        options = _parser().parse_args(rest)
+        if recipe and options.command not in ("plan", "run"):
+            raise InputError(f"--{next(iter(recipe))}: only plan and run take recipe fields.")
+        options.recipe = recipe
+        if getattr(options, "load", None):
+            load_file(options.load)
+        return int(options.function(options))
+    except DamagedStore as error:
+        _warn(str(error))
+        return 1
+    except InputError as error:
+        _warn(str(error))
+        return 2
+    except KeyboardInterrupt:
+        _warn("Stopped.")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

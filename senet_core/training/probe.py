@@ -1,0 +1,45 @@
+"""How long a trial would take here: a few real steps on random images, timed."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from senet_core.build import build
+from senet_core.config import Config
+from senet_core.dataset import Arrays, Facts
+from senet_core.training.batches import Batches
+from senet_core.training.execution import Execution
+from senet_core.training.step import Step
+
+STEPS = 4
+
+
+def seconds_per_trial(config: Config, facts: Facts, device: torch.device, execution: Execution) -> float:
+    """Expected seconds of a whole trial: its training steps, and the evaluation at a third of a training image's time each.
+
+    The fastest of a few steps counts, because a machine's other work only ever adds time.
+    """
+    execution.apply()
+    network = build(config, facts, 0).to(device)
+    if execution.memory_format == "channels_last":
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batches = Batches(_noise(config, facts), config.but({"data.holdout": 0}), 0, device)
+    step, seconds = Step(network, batches, config.train, device), []
+    for draw in batches.draws(0):
+        start = time.perf_counter()
+        step(draw, 0.0)
+        step.read()
+        seconds.append(time.perf_counter() - start)
+    trained = (facts.train - config.data.holdout) // config.train.batch * config.train.batch * config.train.epochs
+    evaluated = config.data.holdout or facts.test
+    return min(seconds[1:]) / config.train.batch * (trained + evaluated / 3)
+
+
+def _noise(config: Config, facts: Facts) -> Arrays:
+    images = config.train.batch * STEPS
+    pixels = np.random.default_rng(0).integers(0, 256, (images, facts.size, facts.size, facts.channels), dtype=np.uint8)
+    labels = np.arange(images, dtype=np.int64) % len(facts.classes)
+    return Arrays(pixels, labels, pixels[:1], labels[:1])

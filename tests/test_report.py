@@ -1,0 +1,326 @@
+"""The report: its numbers against the stored images, its words for holes, and its bytes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from ablations.result import Epoch, Errors, Provenance, Result, Timing
+from ablations.statistics import Estimate
+from ablations.store import Correctness, Failure, Store
+from ablations.study import Cost, Study, StudyData, StudyVariant
+from ablations.suite import Claim, Contrast
+from report.document import command, direction, summary, write
+from report.figures import curves, dots, style
+from report.rows import read, rows
+from report.tables import decimals, difference_text, error_text, number, plain, widths_text
+from senet_core.config import Config
+from senet_core.errors import InputError
+
+IMAGES = 1000
+WRONG: dict[str, list[int | None]] = {"r=16": [50, 52, 57], "none": [61, 66, 68], "r=8": [49, 53, 55], "r=4": [51, 50, 58]}
+"""How many of the test images each seed gets wrong; None is a seed without a trial."""
+PUBLISHED = {"none": "original", "r=16": "r=16", "r=8": "r=8", "r=4": "r=4"}
+
+
+def key(variant: int, seed: int) -> str:
+    """A trial's key in these tests."""
+    return f"{variant:06x}{seed:06x}"
+
+
+def make_study(names: Sequence[str], seeds: int, **changes: object) -> Study:
+    """A study with these variants, the first its reference."""
+    config = Config.of({"net": {"name": "resnet", "block": {"name": "se", "reduction": 16}}})
+    variants = tuple(
+        StudyVariant(
+            name=name,
+            config=config,
+            changes={},
+            cost=Cost(parameters=100_000 + place, macs=41_230_000, hidden_widths=(4, 4, 8, 16)),
+            keys={str(seed): key(place, seed) for seed in range(seeds)},
+            published=PUBLISHED.get(name),
+        )
+        for place, name in enumerate(names)
+    )
+    fields: dict[str, object] = {
+        "name": "reduction-quick",
+        "suite": "reduction",
+        "title": "The reduction ratio",
+        "question": "How narrow may the bottleneck be?",
+        "source": "Hu et al., Table 10",
+        "table": "T10",
+        "factor": ("net.block.reduction",),
+        "reference": names[0],
+        "claims": (),
+        "notes": ("The network is smaller.",),
+        "preset": "quick",
+        "overrides": {},
+        "delta": 0.5,
+        "converged": False,
+        "data": StudyData(
+            label="Digits",
+            fingerprint=None,
+            classes=tuple("0123456789"),
+            size=32,
+            channels=3,
+            train=5000,
+            evaluated=IMAGES,
+            evaluated_on="test",
+        ),
+        "seeds": tuple(str(seed) for seed in range(seeds)),
+        "variants": variants,
+    }
+    return Study.model_validate(fields | changes)
+
+
+def make_result(name: str, wrong: int | None, digests: Mapping[str, str], **ran: object) -> Result:
+    """The result of a trial with so many wrong images; None is one that diverged."""
+    errors = None if wrong is None else Errors(top1=100 * wrong / IMAGES, top5=0.5, loss=0.2, images=IMAGES)
+    provenance = {
+        "created": "2025-01-01T00:00:00Z",
+        "commit": "abc1234",
+        "dirty": False,
+        "versions": {"torch": "2.11"},
+        "device": "A processor",
+        "execution": {"threads": 2},
+        "sittings": 1,
+        "digests": dict(digests),
+    }
+    return Result(
+        key=name,
+        config=Config(),
+        seed=0,
+        status="diverged" if wrong is None else "done",
+        errors=errors,
+        cost=Cost(parameters=1, macs=1),
+        evaluated_on="test",
+        data_label="Digits",
+        history=tuple(Epoch(epoch=e, loss=1.0, error=60.0 / (1 + e) + (wrong or 0) / 50, lr=0.1) for e in range(10)),
+        timing=Timing(epochs=(1.0,) * 10, evaluation=0.1, total=10.0, images_per_second=5000.0),
+        provenance=Provenance.model_validate(provenance | ran),
+    )
+
+
+def save(store: Store, name: str, wrong: int | None, **ran: object) -> None:
+    """Store a trial with so many wrong images, chosen at random."""
+    digests = {}
+    if wrong is not None:
+        right = np.ones(IMAGES, bool)
+        right[np.random.default_rng(wrong).permutation(IMAGES)[:wrong]] = False
+        labels = np.arange(IMAGES, dtype=np.uint8) % 10
+        digests["correct.npz"] = store.save_correctness(name, Correctness(right, np.ones(IMAGES, bool), labels))
+    store.save_result(make_result(name, wrong, digests, **ran))
+
+
+def make_store(root: Path, wrong: Mapping[str, Sequence[int | None]], **changes: object) -> tuple[Store, Study]:
+    """A store with one study and its trials, the first variant its reference."""
+    store = Store(root)
+    study = make_study(list(wrong), max(len(seeds) for seeds in wrong.values()), **changes)
+    store.save_study(study)
+    for place, seeds in enumerate(wrong.values()):
+        for seed, count in enumerate(seeds):
+            if count is not None:
+                save(store, key(place, seed), count)
+    return store, study
+
+
+def page(store: Store, out: Path) -> str:
+    """The Markdown of the only study's report."""
+    return write("reduction-quick", store, out).read_text(encoding="utf-8")
+
+
+def line(text: str, start: str) -> str:
+    """The first line of a page that begins so."""
+    return next(line for line in text.splitlines() if line.startswith(start))
+
+
+def test_the_table_agrees_with_the_stored_images(tmp_path: Path) -> None:
+    store, study = make_store(tmp_path, WRONG)
+    for row in rows(study, store):
+        place, reference = list(WRONG).index(row.variant), 0
+        error = [100 * (1 - store.correctness(key(place, s)).top1.mean()) for s in range(3)]
+        base = [100 * (1 - store.correctness(key(reference, s)).top1.mean()) for s in range(3)]
+        assert row.error.mean == pytest.approx(sum(error) / 3)
+        deviation = (sum((e - sum(error) / 3) ** 2 for e in error) / 2) ** 0.5
+        assert row.error.half_width == pytest.approx(4.302652729911275 * deviation / 3**0.5)
+        if row.difference is not None:
+            assert row.difference.mean == pytest.approx(sum(e - b for e, b in zip(error, base, strict=True)) / 3)
+
+
+def test_the_page_shows_the_numbers_and_the_papers_in_columns_of_their_own(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, WRONG)
+    text = page(store, tmp_path)
+    cells = [cell.strip() for cell in line(text, "| none").strip("|").split("|")]
+    # 6.1, 6.6, 6.8 -> 6.5 and 4.3027 * 0.36056 / sqrt(3) = 0.896; differences 1.1, 1.4, 1.1 -> 1.2 and 0.430
+    widths, parameters = "4, 8, 16", "100,001"
+    assert cells == ["none", widths, parameters, "41.2 M", "3", "6.50 ± 0.90", "+1.20 [+0.77, +1.63]", "23.30", "+1.02"]
+    assert "Paper: ImageNet-1k val, SE-ResNet-50, top-1 error (%)" in line(text, "| Variant")
+    assert line(text, "| r=16").split("|")[-2].strip() == "reference"
+    assert "an interval that excludes 0 for none (+1.20 [+0.77, +1.63]), and an interval that includes 0 for r=4 (" in text
+
+
+def test_rows_stand_in_the_papers_order_and_others_keep_their_place(tmp_path: Path) -> None:
+    store, study = make_store(tmp_path, {"r=16": [], "mine": [], "r=4": [], "none": [], "r=8": [], "other": []})
+    assert [row.variant for row in rows(study, store)] == ["none", "mine", "r=4", "r=8", "r=16", "other"]
+    other = study.model_copy(update={"table": None})
+    assert [row.variant for row in rows(other, store)] == ["r=16", "mine", "r=4", "none", "r=8", "other"]
+
+
+def test_holes_and_divergence_are_counted_and_told_with_reasons(tmp_path: Path) -> None:
+    store, study = make_store(tmp_path, {"r=16": [50, 52, 54, 56], "r=8": [None, 51, 52, 53], "r=4": [None, None, 40, None]})
+    save(store, key(1, 0), None)
+    store.save_failure(key(2, 0), Failure(reason="OSError: disk | full", created=""))
+    (store.trial(key(2, 2)) / "correct.npz").write_bytes(b"cut short")
+    store.trial(key(2, 3)).mkdir(parents=True)
+    (store.trial(key(2, 3)) / "checkpoint.pt").write_bytes(b"")
+    r4, r8, _ = rows(study, store)
+    assert (r8.count, r8.errors) == ("3, 1 diverged", {"1": 5.1, "2": 5.2, "3": 5.3})
+    assert r8.difference is not None and r8.difference.n == 3
+    assert r4.count == "0, 1 failed, 1 missing, 1 damaged, 1 unfinished"
+    assert r4.error == Estimate(None, None, None, 0)
+    text = page(store, tmp_path)
+    assert "r=8, seed 0 (diverged)" in text
+    assert "r=4, seed 0 (failed): OSError: disk \\| full" in text
+    assert "correct.npz is missing or not what" in line(text, "- r=4, seed 2 (damaged)")
+    assert "    ablate run reduction --preset quick --seed-list 0,1,2,3 --retry-failed\n" in text
+    assert f"`{key(2, 3)}` resumable" in text
+
+
+def test_one_and_two_seeds_show_what_there_is_and_no_verdict(tmp_path: Path) -> None:
+    claim = Claim(text="Lower.", contrasts=(Contrast(variant="r=8", reference="r=16", expect="better"),))
+    store, study = make_store(tmp_path / "two", {"r=16": [50, 52], "r=8": [41, 43]}, claims=(claim,))
+    text = page(store, tmp_path / "two")
+    assert "without a verdict" in text and "**not resolved**" in text
+    assert " 4.2 ± 1.3 " in line(text, "| r=8")
+    one, study = make_store(tmp_path / "one", {"r=16": [50], "r=8": [41]})
+    cells = [cell.strip() for cell in line(page(one, tmp_path / "one"), "| r=8").strip("|").split("|")]
+    assert cells[4:7] == ["1", "4.10", "−0.90"]
+    assert summary(study, one).splitlines()[1] == "r=8      1  4.10             −0.90"
+
+
+def test_a_study_without_results_says_what_is_missing(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, {"r=16": [None], "r=8": [None]}, overrides={"train.epochs": 2, "data.name": "my set"})
+    text = page(store, tmp_path)
+    assert "There are no results yet." in text and "r=8, seed 0 (missing)" in text
+    assert """    ablate run reduction --preset quick --train.epochs 2 --data.name '"my set"' --seed-list 0\n""" in text
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_held_out_errors_are_called_so(tmp_path: Path) -> None:
+    data = make_study(["x"], 1).data.model_copy(update={"evaluated_on": "holdout"})
+    store, _ = make_store(tmp_path, {"r=16": [50], "r=8": [41]}, data=data)
+    text = page(store, tmp_path)
+    assert "Held-out top-1 error (%)" in line(text, "| Variant") and "the test set was not read" in text
+    assert "test images" not in text
+
+
+def test_claims_are_told_by_the_direction_against_their_own_reference(tmp_path: Path) -> None:
+    pairs = (("r=16", "none", "better"), ("none", "r=8", "better"), ("r=8", "r=16", "worse"), ("none", "r=4", "equivalent"))
+    contrasts = tuple(Contrast.model_validate({"variant": v, "reference": r, "expect": e}) for v, r, e in pairs)
+    store, _ = make_store(tmp_path, WRONG, claims=(Claim(text="SE *helps*.", contrasts=contrasts),))
+    text = page(store, tmp_path)
+    assert "- SE \\*helps\\*." in text
+    told = [line.rsplit("**", 2)[1] for line in text.splitlines() if "expected is" in line]
+    assert told == ["direction agrees", "direction is reversed", "not resolved", "higher error is seen"]
+    assert direction(contrasts[0], Estimate(-1.0, -1.1, -0.9, 2)) == "not resolved"
+
+
+def test_rows_of_mixed_trials_are_marked(tmp_path: Path) -> None:
+    store, study = make_store(tmp_path, {"r=16": [50, 52], "r=8": [41, None], "r=4": [41, 44]})
+    save(store, key(1, 1), 43, device="Another processor", dirty=True)
+    assert {row.variant: row.mixed for row in rows(study, store)} == {"r=4": (), "r=8": ("commit", "device"), "r=16": ()}
+    text = page(store, tmp_path)
+    assert "| r=8 †" in text and "they differ in: commit, device." in text
+    assert "- device: A processor (5 trials), Another processor (1 trial)" in text
+    assert "abc1234 with uncommitted changes (1 trial)" in text
+
+
+def test_a_null_ablation_names_its_twin(tmp_path: Path) -> None:
+    store, study = make_store(tmp_path, WRONG)
+    twin = study.variants[0].model_copy(update={"name": "same", "same_as": "r=16", "published": None})
+    study = study.model_copy(update={"variants": (*study.variants, twin)})
+    store.save_study(study)
+    assert "| same (same network as r=16)" in page(store, tmp_path)
+    assert "same" not in [curve.variant for curve in read(study, store).curves()]
+    assert read(study, store).provenance()["commit"] == {"abc1234": 12}
+
+
+NASTY = "a|b <i>*x*</i> `c`\n_d_ $e$ [f](g) \\|"
+
+
+def test_names_come_out_as_text(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, {"_ref": [50, 52, 53], NASTY: [41, 42, 43]}, title=NASTY, notes=("1. not a list", NASTY))
+    text = page(store, tmp_path)
+    row = line(text, "| a\\|b")
+    assert "a\\|b \\<i\\>\\*x\\*\\</i\\> \\`c\\` \\_d\\_ \\$e\\$ \\[f\\](g) \\\\\\|" in row
+    unescaped = row.replace("\\\\", "").replace("\\|", "")
+    assert unescaped.count("|") == line(text, "| Variant").count("|")
+    assert "- 1\\. not a list" in text
+
+
+def test_the_same_store_gives_the_same_bytes(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, WRONG)
+    folders = [write("reduction-quick", store, tmp_path / name).parent for name in ("one", "two")]
+    names = ["curves.png", "curves.svg", "errors.png", "errors.svg", "report.md"]
+    for folder in folders:
+        assert sorted(path.name for path in folder.iterdir()) == names
+    for name in names:
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+
+
+def test_an_interval_wider_than_the_axis_ends_in_arrows(tmp_path: Path) -> None:
+    narrow, wide = ({"r=16": [50, 51, 53], "r=8": [45, 46, 47]}, {"r=16": [50, 53], "r=8": [45, 47]})
+    for wrong, arrow in ((narrow, False), (wide, True)):
+        store, study = make_store(tmp_path / str(arrow), wrong)
+        with style():
+            ax = dots(Figure().subplots(), rows(study, store))
+        assert ("beyond the axis" in ax.get_xlabel()) is arrow
+        left, right = ax.get_xlim()
+        assert 0 <= left < 4.5 and 5.3 < right < 10
+
+
+def test_curves_are_means_over_the_finished_seeds(tmp_path: Path) -> None:
+    store, study = make_store(tmp_path, {"r=16": [50, 60, None], "r=8": [None, None, None]})
+    save(store, key(0, 2), None)
+    (curve,) = read(study, store).curves()
+    assert (curve.low[0], curve.mean[0], curve.high[0]) == pytest.approx((61.0, 61.1, 61.2))
+    legend = curves(Figure().subplots(), [curve], "r=16").get_legend()
+    assert legend is not None and [text.get_text().strip() for text in legend.get_texts()] == ["r=16"]
+
+
+def test_the_correlation_of_seeds_is_printed(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, {"r=16": [50, 52, 57], "r=8": [60, 62, 67]})
+    assert "correlation of seeds is 1.00:" in page(store, tmp_path)
+
+
+def test_digits_follow_the_interval() -> None:
+    assert [decimals(half) for half in (None, 0.0, 0.034, 0.34, 3.4, 34.0)] == [2, 2, 2, 2, 1, 0]
+    assert error_text(Estimate(12.345, 8.9, 15.79, 3)) == "12.3 ± 3.4"
+    assert difference_text(Estimate(-0.004, -0.5, 0.492, 3)) == "0.00 [−0.50, +0.49]"
+    assert (number(-1.005, 1), widths_text([]), widths_text([4, 4, 8, 4])) == ("−1.0", "–", "4, 8, 4")
+
+
+def test_text_is_guarded_at_the_start_of_a_line() -> None:
+    assert [plain(text) for text in ("- a", "10) b", "2.11", "r=16", "# c")] == ["\\- a", "10\\) b", "2.11", "r=16", "\\# c"]
+
+
+def test_list_values_of_overrides_are_quoted_for_the_shell() -> None:
+    study = make_study(["r=16"], 2, overrides={"net.stages": [1, 2]})
+    assert command(study) == "ablate run reduction --preset quick --net.stages '[1, 2]' --seed-list 0,1"
+
+
+def test_an_unknown_study_is_an_input_error(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, {"r=16": [50]})
+    with pytest.raises(InputError, match="did you mean 'reduction-quick'"):
+        write("reduction-quik", store, tmp_path)
+
+
+def test_a_report_needs_neither_torch_nor_mlflow() -> None:
+    code = "import sys, report.document; raise SystemExit(bool({'torch', 'mlflow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,94 @@
+"""Every suite at every preset: one factor, distinct networks, a paper's table behind it."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pytest
+
+from ablations.planning import Order, base_config, plan_study
+from ablations.presets import PRESETS, preset
+from ablations.published import published
+from ablations.suite import SUITES, Contrast, Setting, Suite, Variant
+from senet_core.config import Config, canonical, differences
+from senet_core.dataset import Facts
+from senet_core.errors import InputError
+from senet_core.function import first_equal
+from senet_core.resolve import resolve
+
+FACTS = Facts("CIFAR-10", tuple("0123456789"), 32, 3, 50000, 10000, ("crop", "flip"))
+
+
+def suite(name: str, budget: str = "quick") -> Suite:
+    return SUITES[name].value(Setting(base=PRESETS[budget].config, stages=3))
+
+
+@pytest.mark.parametrize("name", SUITES.names())
+def test_a_variant_differs_from_the_reference_in_the_factor_only(name: str) -> None:
+    made = suite(name)
+    reference = resolve(made.variant(made.reference).config, FACTS)
+    changed = {path for v in made.variants for path in differences(reference, resolve(v.config, FACTS))}
+    assert changed and changed <= set(made.factor)
+
+
+@pytest.mark.parametrize("name", SUITES.names())
+def test_no_two_variants_build_the_same_network(name: str) -> None:
+    configs = [resolve(v.config, FACTS) for v in suite(name).variants]
+    assert first_equal(configs, FACTS) == list(range(len(configs)))
+
+
+@pytest.mark.parametrize("name", SUITES.names())
+def test_what_a_suite_says_of_the_paper_is_in_the_table(name: str) -> None:
+    made = suite(name)
+    table = published(made.table)
+    assert made.question.endswith("?") and "Table" in made.source and made.claims
+    rows = [v.published for v in made.variants if v.published]
+    assert table and set(rows) <= set(table.names()) and len(set(rows)) == len(rows)
+
+
+@pytest.mark.parametrize("budget", PRESETS)
+def test_the_five_suites_of_the_card_are_fifteen_networks(budget: str) -> None:
+    configs = chain.from_iterable(suite(name, budget).variants for name in ("reduction", "squeeze", "excitation", "placement", "stages"))
+    resolved = [resolve(v.config, FACTS) for v in configs]
+    assert len({canonical(config.tree()) for config in resolved}) == 15
+
+
+@pytest.mark.parametrize("budget", PRESETS)
+def test_reduction_at_a_preset_is_five_networks_without_a_hidden_width_below_two(budget: str) -> None:
+    from senet_core.cost import cost
+
+    costs = [cost(resolve(v.config, FACTS), FACTS) for v in suite("reduction", budget).variants if v.name != "none"]
+    assert len({c.parameters for c in costs}) == 5
+    assert min(min(c.hidden_widths) for c in costs) >= 2
+
+
+def test_a_suite_with_a_wrong_reference_or_a_doubled_name_is_refused() -> None:
+    plain = {"name": "x", "title": "", "question": "?", "source": "", "factor": ("net.block",)}
+    one = Variant(name="a", config=Config())
+    with pytest.raises(InputError, match="no variant of the suite 'x' named 'b'"):
+        Suite(**plain, reference="b", variants=(one,))
+    with pytest.raises(InputError, match="two variants of one name"):
+        Suite(**plain, reference="a", variants=(one, one))
+    assert Contrast(variant="a", reference="b", expect="worse")
+
+
+def test_another_data_set_drops_the_arguments_of_the_presets_own() -> None:
+    config = base_config(Order(preset("smoke"), {"data.name": "cifar10", "train.epochs": 3}, [0]))
+    assert config.data.arguments == {} and config.train.epochs == 3
+
+
+def test_a_field_that_the_suite_itself_varies_cannot_be_overridden(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from ablations.planning import DataSource
+
+    order = Order(preset("smoke"), {"net.block.reduction": 8}, [0])
+    with pytest.raises(InputError, match=r"'reduction' changes net\.block\.reduction itself"):
+        plan_study("reduction", order, DataSource(None, tmp_path))
+    study = plan_study("squeeze", order, DataSource(None, tmp_path))
+    assert all(v.config.net.block.arguments["reduction"] == 8 for v in study.variants if v.config.net.block)
+
+
+def test_an_unknown_suite_or_preset_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'placement'"):
+        SUITES["placment"]
+    with pytest.raises(InputError, match="did you mean 'smoke'"):
+        preset("smok")
