@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 a run with holes or a damaged store, 2 bad input, 130 / 14
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from ablations import tracking
 from ablations.mirrored import remember, remembered
+from ablations.options import Once, count, seed_list, take_recipe
 from ablations.presets import PRESETS, preset
 from ablations.selection import places, selected
 from ablations.store import DamagedStore, Store
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from ablations.planning import DataSource, Order
     from ablations.trial import Trial
 
-RECIPE = ("net.", "data.", "train.")
-console = Console()
-errors = Console(stderr=True)
+console, errors = Console(), Console(stderr=True)
 
 
 # -- commands
@@ -64,7 +62,7 @@ def plan(options: argparse.Namespace) -> int:
         print_plan(console, study, states, seconds, options.diff)
         console.print()
     total = sum(seconds.values()) / 60
-    console.print(f"{len(states)} trials in all, {len(left)} left to train: about {total:.0f} minutes here.", highlight=False)
+    _say(f"{len(states)} trials in all, {len(left)} left to train: about {total:.0f} minutes here.")
     return 0
 
 
@@ -127,7 +125,7 @@ def report(options: argparse.Namespace) -> int:
 
     store = Store(options.workspace)
     for study in _stored(store, options):
-        console.print(f"Report: {write(study.name, store, _out(options))}", soft_wrap=True, highlight=False)
+        _say(f"Report: {write(study.name, store, _out(options))}")
     return 0
 
 
@@ -137,11 +135,11 @@ def sync(options: argparse.Namespace) -> int:
     store, uri = Store(options.workspace), _uri(options)
     studies = _stored(store, options)
     tracker = tracking.open_tracker(uri, store, _warn)
-    count = tracking.sync([study.name for study in studies], store, tracker)
+    done = tracking.sync([study.name for study in studies], store, tracker)
     if tracker.off:
         return 1
-    runs = f"{count.created} runs created, {count.updated} updated, {count.unchanged} unchanged"
-    console.print(f"{tracking.public_uri(uri)}: {runs}.", highlight=False, soft_wrap=True)
+    remember(store, uri, studies)
+    _say(f"{tracking.public_uri(uri)}: {done.created} runs created, {done.updated} updated, {done.unchanged} unchanged.")
     return 0
 
 
@@ -149,7 +147,7 @@ def ui(options: argparse.Namespace) -> int:
     """The MLflow UI on this machine only."""
     from ablations.mlflow_ui import ui as serve
 
-    serve(_uri(options), options.workspace, options.port, lambda text: console.print(text, highlight=False, soft_wrap=True))
+    serve(_uri(options), options.workspace, options.port, _say)
     return 0
 
 
@@ -213,26 +211,28 @@ def _tracker(options: argparse.Namespace, store: Store, studies: Sequence[Study]
 
 
 def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], summary: Summary) -> int:
-    """Tell what came out: the holes, a small table for each study, the pages, the way to the UI."""
+    """Tell what came out: the holes, a small table and the page of each study, the way to the UI."""
     from report.document import summary as table
     from report.document import write
 
     for key, reason in {**summary.failed, **summary.damaged}.items():
         _warn(f"{places(studies)[key][0]} ({key}): {reason}")
     for study in studies:
-        console.print(f"\n{study.title}", style="bold")
-        console.print(table(study, store), highlight=False, markup=False, soft_wrap=True)
-        console.print(f"Report: {write(study.name, store, _out(options))}", highlight=False, soft_wrap=True)
-    where = "" if options.workspace == Path("runs") else f" --workspace {options.workspace}"
-    console.print(f"\n{len(summary.trained)} trained, {len(summary.failed)} failed, {len(summary.damaged)} damaged.", highlight=False)
+        _say(f"\n{study.title}\n{table(study, store)}\nReport: {write(study.name, store, _out(options))}")
+    trained, failed, damaged = len(summary.trained), len(summary.failed), len(summary.damaged)
+    _say(f"\n{trained} trained, {summary.diverged} of them diverged; {failed} failed, {damaged} damaged.")
     if not options.no_mlflow:
-        console.print(f"Compare the runs: ablate ui{where}", highlight=False, soft_wrap=True)
+        _say(f"Compare the runs: ablate ui{'' if options.workspace == Path('runs') else f' --workspace {options.workspace}'}")
     return 1 if summary.holes else 0
 
 
 def _out(options: argparse.Namespace) -> Path:
     chosen: Path | None = options.out
     return chosen if chosen is not None else options.workspace / "reports"
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _warn(sentence: str) -> None:
@@ -251,56 +251,6 @@ class _Parser(argparse.ArgumentParser):
             known = [option for action in self._actions for option in action.option_strings]
             message = f"There is no option '{wrong[0]}'{nearest(wrong[0], known) or '.'} See: {self.prog} --help"
         raise InputError(message[:1].upper() + message[1:])
-
-
-class _Once(argparse.Action):
-    """Store a value; a second use of the option is an error, never a silent replacement."""
-
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
-        if self.dest in vars(namespace).setdefault("given", set()):
-            parser.error(f"{option_string} is given twice")
-        namespace.given.add(self.dest)
-        setattr(namespace, self.dest, values)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"'{text}' is no count from 1 to 1000 (to name the seeds themselves: --seed-list 0,1,2)")
-    return int(text)
-
-
-def _numbers(text: str) -> list[int]:
-    parts = text.split(",")
-    if not all(part.strip().isdigit() for part in parts) or len({int(part) for part in parts}) < len(parts):
-        raise argparse.ArgumentTypeError(f"'{text}' is no list of different whole numbers like 0,1,2")
-    return [int(part) for part in parts]
-
-
-def _value(text: str) -> Any:
-    """A recipe value: JSON where it is JSON, a list where it has commas, else a word."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return [_value(part) for part in text.split(",")] if "," in text else text
-
-
-def _take_recipe(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """Take the dotted options out of the command line: ``--train.epochs 12`` or ``--train.epochs=12``."""
-    rest, recipe, words = [], {}, list(words)
-    while words:
-        word = words.pop(0)
-        name, equals, value = word.removeprefix("--").partition("=")
-        if not (word.startswith("--") and name.startswith(RECIPE)):
-            rest.append(word)
-            continue
-        if not equals:
-            if not words or words[0].startswith("--"):
-                raise InputError(f"--{name} needs a value.")
-            value = words.pop(0)
-        if name in recipe:
-            raise InputError(f"--{name} is given twice.")
-        recipe[name] = _value(value)
-    return rest, recipe
 
 
 def _parser() -> _Parser:
@@ -323,7 +273,7 @@ def _parser() -> _Parser:
 
 def _options(command: argparse.ArgumentParser, name: str) -> None:
     def add(*flags: str, **details: Any) -> None:
-        command.add_argument(*flags, **({"action": _Once} if "action" not in details else {}), **details)
+        command.add_argument(*flags, **({"action": Once} if "action" not in details else {}), **details)
 
     if name in ("plan", "run", "status", "report", "sync"):
         what = "suites" if name in ("plan", "run") else "suites or studies of the workspace (all of them if none is named)"
@@ -333,12 +283,12 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
     if name in ("plan", "run"):
         add("--all", action="store_true", help="all suites")
         seeds = command.add_mutually_exclusive_group()
-        seeds.add_argument("--seeds", type=_count, action=_Once, help="how many seeds, from 0 (default 3)")
-        seeds.add_argument("--seed-list", type=_numbers, action=_Once, metavar="0,1,2", help="which seeds")
+        seeds.add_argument("--seeds", type=count, action=Once, help="how many seeds, from 0 (default 3)")
+        seeds.add_argument("--seed-list", type=seed_list, action=Once, metavar="0,1,2", help="which seeds")
         add("--dataset", help="a data set instead of the preset's")
         add("--data-root", type=Path, metavar="DIR", help="where its files are")
         add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-        add("--threads", type=_count, help="CPU threads (default: all cores)")
+        add("--threads", type=count, help="CPU threads (default: all cores)")
         add("--load", type=Path, metavar="FILE.py", help="a file of your own that registers blocks, networks, data sets or suites")
     if name == "plan":
         add("--diff", action="store_true", help="show what each variant changes against the reference")
@@ -364,7 +314,7 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
-        rest, recipe = _take_recipe(sys.argv[1:] if words is None else words)
+        rest, recipe = take_recipe(sys.argv[1:] if words is None else words)
         options = _parser().parse_args(rest)
         if recipe and options.command not in ("plan", "run"):
             raise InputError(f"--{next(iter(recipe))}: only plan and run take recipe fields.")

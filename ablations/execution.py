@@ -70,6 +70,7 @@ class Summary:
     """How a run ended: keys by what became of them in this run, and the signal that cut it short, if one did."""
 
     trained: list[str] = field(default_factory=list)
+    diverged: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
     signal: int | None = None
@@ -165,6 +166,7 @@ class _Attempt:
                 warn=self.warn,
             )
             self.summary.trained.append(trial.key)
+            self.summary.diverged += result.status == "diverged"
         except Interrupted:
             reason = "interrupted"
         except Exception as error:

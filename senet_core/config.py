@@ -24,6 +24,11 @@ def born(value: Any, **constraints: Any) -> Any:
     return Field(default=default, json_schema_extra={"birth": value}, validate_default=True, **constraints)
 
 
+def tuples(value: Any) -> Any:
+    """Lists, at any depth of lists, as tuples."""
+    return tuple(tuples(inner) for inner in value) if isinstance(value, list | tuple) else value
+
+
 class Frozen(BaseModel):
     """Immutable, and an unknown field is an error."""
 
@@ -39,8 +44,11 @@ class Component(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _a_name_is_enough(cls, fields: Any) -> Any:
-        return {"name": fields} if isinstance(fields, str) else fields
+    def _one_form_of_values(cls, fields: Any) -> Any:
+        """A bare name will do, and sequences are tuples, as they are after resolving and not after reading JSON."""
+        if isinstance(fields, str):
+            return {"name": fields}
+        return {name: tuples(value) for name, value in fields.items()} if isinstance(fields, Mapping) else fields
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from senet_core.config import tuples
 from senet_core.errors import InputError, nearest, unknown
 
 T = TypeVar("T")
@@ -78,13 +79,9 @@ def _parameters(value: Any) -> dict[str, inspect.Parameter]:
 
 def _checked(what: str, annotation: Any, value: Any) -> Any:
     try:
-        return TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(_tuples(value))
+        return TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(tuples(value))
     except ValidationError as error:
         raise InputError(f"{what} cannot be {value!r}: {error.errors()[0]['msg'].lower()}.") from None
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 class Registry(Generic[T]):

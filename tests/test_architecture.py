@@ -44,7 +44,9 @@ def faults(root: Path) -> list[str]:
     files = modules(root)
     graph = {name: imports(name, file, set(files)) for name, file in files.items()}
     height = {name: FLOORS.index(name.split(".")[0]) for name in files}
-    upward = [f"{name} imports {other}, a floor above it" for name, others in graph.items() for other in others if height[other] > height[name]]
+    upward = [
+        f"{name} imports {other}, a floor above it" for name, others in graph.items() for other in others if height[other] > height[name]
+    ]
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -61,7 +63,12 @@ def test_imports_point_downward_and_never_in_a_circle() -> None:
     [("senet_core/a.py", "from ablations.b import x"), ("ablations/b.py", "import report.c"), ("senet_core/a.py", "import senet_core.d")],
 )
 def test_the_check_finds_a_planted_fault(tmp_path: Path, file: str, line: str) -> None:
-    for name, text in {"senet_core/a.py": "", "ablations/b.py": "x = 1", "report/c.py": "", "senet_core/d.py": "import senet_core.a"}.items():
+    for name, text in {
+        "senet_core/a.py": "",
+        "ablations/b.py": "x = 1",
+        "report/c.py": "",
+        "senet_core/d.py": "import senet_core.a",
+    }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(line if name == file else text)
     assert len(faults(tmp_path)) == 1
@@ -73,9 +80,12 @@ def test_package_faces_are_empty_but_for_a_docstring() -> None:
     assert {name for name, body in bodies.items() if len(body) != 1 or not isinstance(body[0], ast.Expr)} == set()
 
 
-@pytest.mark.parametrize("statement", ["import runner; runner.main(['list'])", "import ablations.execution, ablations.trial, ablations.planning"])
+@pytest.mark.parametrize(
+    "statement", ["import runner; runner.main(['list'])", "import ablations.execution, ablations.trial, ablations.planning"]
+)
 def test_light_commands_load_neither_torch_nor_mlflow(statement: str) -> None:
-    code = f"import sys; {statement}; heavy = {{'torch', 'mlflow', 'pandas', 'matplotlib'}} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+    heavy = {"torch", "mlflow", "pandas", "matplotlib"}
+    code = f"import sys; {statement}; sys.exit(str({heavy} & set(sys.modules)) if {heavy} & set(sys.modules) else 0)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -94,6 +94,11 @@ def test_equal_recipes_have_one_normal_form(one: dict[str, Any], other: dict[str
     assert resolved(**one) == resolved(**other)
 
 
+def test_a_config_is_equal_to_itself_after_being_stored() -> None:
+    config = resolved(block=SE, stages=[1, 3], units=[2, 2, 2])
+    assert Config.model_validate_json(config.model_dump_json()) == config == Config.of(config.tree())
+
+
 def test_what_the_other_schedule_would_read_changes_nothing() -> None:
     steps = {"schedule": "multi_step", "warmup": 0.4}
     assert Config.of({"train": steps}) == Config.of({"train": {"schedule": "multi_step"}})
@@ -140,7 +145,8 @@ def test_streams_are_independent_and_repeatable() -> None:
 
 
 def test_a_loaded_file_is_known_by_its_source_and_a_taken_name_is_refused(tmp_path: Path) -> None:
-    text = "from senet_core.registry import BLOCKS\n@BLOCKS.add('mine')\nclass Mine:\n    def __init__(self, channels, size, *, k: int = 3): ...\n"
+    head = "from senet_core.registry import BLOCKS\n@BLOCKS.add('mine')\n"
+    text = head + "class Mine:\n    def __init__(self, channels, size, *, k: int = 3): ...\n"
     file = tmp_path / "mine.py"
     file.write_text(text)
     load_file(file)

@@ -83,14 +83,17 @@ def test_a_unit_computes_what_its_placement_says(placement: str, stage: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("placement", "sizes"), [("pre", [(8, 32), (8, 32)]), ("standard", [(8, 32), (16, 16)]), ("identity", [(8, 32), (16, 16)]), ("post", [(8, 32), (16, 16)])]
+    ("placement", "sizes"),
+    [("pre", [(8, 32), (8, 32)]), ("standard", [(8, 32), (16, 16)]), ("identity", [(8, 32), (16, 16)]), ("post", [(8, 32), (16, 16)])],
 )
 def test_blocks_are_built_from_the_channels_and_size_that_pass_their_place(placement: str, sizes: list[tuple[int, int]]) -> None:
     network = build(resolved(**SMALL, block={"name": "se", "reduction": 2}, placement=placement), FACTS, 0)
     seen: list[tuple[int, int]] = []
     for module in network.modules():
         if hasattr(module, "hidden_width"):
-            module.register_forward_hook(lambda m, args, y: seen.append((y.shape[1], y.shape[2])) if y.shape[1] == m.down.in_features else None)
+            module.register_forward_hook(
+                lambda m, args, y: seen.append((y.shape[1], y.shape[2])) if y.shape[1] == m.down.in_features else None
+            )
     network(torch.zeros(2, 3, 32, 32))
     assert seen == sizes
 
@@ -119,7 +122,9 @@ def test_building_leaves_the_global_generator_alone() -> None:
 
 
 def test_two_configs_that_build_one_function_are_found_and_others_are_not() -> None:
-    ratios = [resolved(**SMALL, block={"name": "se", "reduction": r}) for r in (16, 32, 4)]  # 8 and 16 channels: r = 16 and 32 give hidden width 1
+    ratios = [
+        resolved(**SMALL, block={"name": "se", "reduction": r}) for r in (16, 32, 4)
+    ]  # 8 and 16 channels: r = 16 and 32 give hidden width 1
     assert first_equal(ratios, FACTS) == [0, 0, 2]
     alike_in_shape = [resolved(**SMALL, block={"name": "se", "gate": gate}) for gate in ("sigmoid", "tanh", "relu")]
     alike_in_shape.append(resolved(**SMALL, block={"name": "se", "squeeze": "max"}))
@@ -127,7 +132,9 @@ def test_two_configs_that_build_one_function_are_found_and_others_are_not() -> N
     assert first_equal(alike_in_shape, FACTS) == list(range(6))
 
 
-@pytest.mark.parametrize("net", [{"units": [1, 1], "widths": [8]}, {"units": [0, 1, 1]}, {"stem": 0}, {"block": {"name": "se", "reduction": 0}}])
+@pytest.mark.parametrize(
+    "net", [{"units": [1, 1], "widths": [8]}, {"units": [0, 1, 1]}, {"stem": 0}, {"block": {"name": "se", "reduction": 0}}]
+)
 def test_what_cannot_be_built_is_a_sentence(net: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="cannot be built"):
         build(resolved(**net), FACTS, 0)

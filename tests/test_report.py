@@ -167,7 +167,7 @@ def test_the_page_shows_the_numbers_and_the_papers_in_columns_of_their_own(tmp_p
 
 def test_rows_stand_in_the_papers_order_and_others_keep_their_place(tmp_path: Path) -> None:
     store, study = make_store(tmp_path, {"r=16": [], "mine": [], "r=4": [], "none": [], "r=8": [], "other": []})
-    assert [row.variant for row in rows(study, store)] == ["none", "mine", "r=4", "r=8", "r=16", "other"]
+    assert [row.variant for row in rows(study, store)] == ["r=4", "mine", "r=8", "r=16", "none", "other"]
     other = study.model_copy(update={"table": None})
     assert [row.variant for row in rows(other, store)] == ["r=16", "mine", "r=4", "none", "r=8", "other"]
 
