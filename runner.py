@@ -9,26 +9,30 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
 from ablations import tracking
-from ablations.mirrored import remember, remembered
+from ablations.made import remember, remembered
 from ablations.options import Once, count, seed_list, take_recipe
 from ablations.presets import PRESETS, preset
 from ablations.selection import places, selected
 from ablations.store import DamagedStore, Store
 from ablations.study import Study
 from ablations.suite import SUITES, Setting
+from senet_core.config import canonical
 from senet_core.errors import InputError, nearest, unknown
 from senet_core.registry import load_file
+from senet_core.seeds import Seed, normal_seed
 
 if TYPE_CHECKING:
-    from ablations.execution import Summary
+    from ablations.execution import Observer, Summary
     from ablations.planning import DataSource, Order
     from ablations.trial import Trial
+    from senet_core.training.execution import Machine
 
 console, errors = Console(), Console(stderr=True)
 
@@ -49,15 +53,15 @@ def list_names(options: argparse.Namespace) -> int:
 def plan(options: argparse.Namespace) -> int:
     """What a run would do, and what it would take."""
     from ablations.execution import trials
-    from ablations.pricing import LEFT, prices
+    from ablations.pricing import is_left, prices
     from report.console import print_plan
-    from senet_core.training.execution import pick_device
 
     store, source = Store(options.workspace), _source(options)
     studies = _planned(options, store, source)
-    states = {key: store.state(key) for study in studies for _, _, key in study.trials()}
-    left = [trial for trial in trials(studies) if states[trial.key] in LEFT]
-    seconds = prices(left, source, pick_device(options.device), options.threads)
+    queue = trials(studies, _seed_texts(options))
+    states = {trial.key: store.state(trial.key) for trial in queue}
+    left = [trial for trial in queue if is_left(states[trial.key])]
+    seconds = prices(left, source, _machine(options)) if left else {}
     for study in studies:
         print_plan(console, study, states, seconds, options.diff)
         console.print()
@@ -70,23 +74,25 @@ def run(options: argparse.Namespace) -> int:
     """Train what is missing, then report."""
     from ablations.execution import Stop, trials
     from ablations.execution import run as execute
-    from ablations.pricing import LEFT
+    from ablations.pricing import is_left
     from ablations.progress import Progress
-    from senet_core.training.execution import choose, pick_device
 
-    device = pick_device(options.device)
     store, source = Store(options.workspace), _source(options)
     store.usable()
-    studies = _planned(options, store, source)
-    for study in studies:
-        store.save_study(study)
-    queue = trials(studies)
-    left = [trial for trial in queue if store.state(trial.key) in LEFT]
+    _writable(_out(options))
+    with store.exclusively():
+        studies = _planned(options, store, source)
+        queue = trials(studies, _seed_texts(options))
+        left = [trial for trial in queue if is_left(store.state(trial.key), options.retry_failed)]
+        for config in {trial.config.data.model_dump_json(): trial.config for trial in left}.values():
+            source.prepare(config)
+        for study in studies:
+            store.save_study(study)
     stop, tracker = Stop(), _tracker(options, store, studies, left)
     with stop.listening(), Progress(console, places(studies), left, len(queue) - len(left)) as progress:
-        observers = [progress, tracker]
-        execution = choose(device, options.threads)
-        summary = execute(queue, store, source, device, execution, observers, stop=stop, retry_failed=options.retry_failed, warn=_warn)
+        observers: list[Observer] = [progress, tracker]
+        machine = _machine(options) if left else None
+        summary = execute(queue, store, source, machine, observers, stop=stop, retry_failed=options.retry_failed, warn=_warn)
     if summary.signal is not None:
         _warn("Stopped. Everything up to the last finished epoch is kept; run the same command again to go on.")
         return 128 + summary.signal
@@ -161,12 +167,16 @@ def _source(options: argparse.Namespace) -> DataSource:
 
 
 def _planned(options: argparse.Namespace, store: Store, source: DataSource) -> list[Study]:
-    from ablations.planning import extended, plan_study
+    from ablations.extension import settled
+    from ablations.plans import planned
 
     order, studies = _order(options), []
     for name in _suites(options):
-        study = plan_study(name, order, source)
-        studies.append(extended(store.study(study.name), study) if study.name in store.studies() else study)
+
+        def plan(seeds: Sequence[Seed], suite: str = name) -> Study:
+            return planned(suite, replace(order, seeds=seeds), source)
+
+        studies.append(settled(store, plan, order.seeds))
     return studies
 
 
@@ -175,6 +185,8 @@ def _order(options: argparse.Namespace) -> Order:
 
     overrides = dict(options.recipe)
     if options.dataset:
+        if "data.name" in overrides:
+            raise InputError("--dataset and --data.name say the same; give one of them.")
         overrides["data.name"] = options.dataset
     return Order(preset(options.preset), overrides, _seeds(options))
 
@@ -183,6 +195,16 @@ def _seeds(options: argparse.Namespace) -> list[int]:
     if options.seed_list is not None:
         return list(options.seed_list)
     return list(range(options.seeds if options.seeds is not None else 3))
+
+
+def _seed_texts(options: argparse.Namespace) -> list[str]:
+    return [canonical(normal_seed(seed)) for seed in _seeds(options)]
+
+
+def _machine(options: argparse.Namespace) -> Machine:
+    from senet_core.training.execution import Machine, choose, pick_device
+
+    return Machine(pick_device(options.device), choose(options.threads))
 
 
 def _suites(options: argparse.Namespace) -> list[str]:
@@ -204,26 +226,43 @@ def _uri(options: argparse.Namespace) -> str:
 
 def _tracker(options: argparse.Namespace, store: Store, studies: Sequence[Study], left: Sequence[Trial]) -> tracking.Tracker:
     """No tracker where none is wanted, or where nothing will train and the mirror shows everything already."""
+    if options.no_mlflow:
+        return tracking.Tracker()
     uri = _uri(options)
-    if options.no_mlflow or not (left or not remembered(store, uri, studies)):
+    if not left and remembered(store, uri, studies):
         return tracking.Tracker()
     return tracking.open_tracker(uri, store, _warn, studies)
 
 
 def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], summary: Summary) -> int:
     """Tell what came out: the holes, a small table and the page of each study, the way to the UI."""
-    from report.document import summary as table
-    from report.document import write
-
     for key, reason in {**summary.failed, **summary.damaged}.items():
         _warn(f"{places(studies)[key][0]} ({key}): {reason}")
     for study in studies:
-        _say(f"\n{study.title}\n{table(study, store)}\nReport: {write(study.name, store, _out(options))}")
+        _say(f"\n{study.title}\n{_page(study, store, _out(options))}")
     trained, failed, damaged = len(summary.trained), len(summary.failed), len(summary.damaged)
     _say(f"\n{trained} trained, {summary.diverged} of them diverged; {failed} failed, {damaged} damaged.")
     if not options.no_mlflow:
         _say(f"Compare the runs: ablate ui{'' if options.workspace == Path('runs') else f' --workspace {options.workspace}'}")
     return 1 if summary.holes else 0
+
+
+def _page(study: Study, store: Store, out: Path) -> str:
+    """The study's small table and where its page is; the page is written unless it shows these very results already."""
+    from report.document import page, summary, write
+
+    where = f"report in {out.resolve()}"
+    if not (page(study.name, out).exists() and remembered(store, where, [study])):
+        write(study.name, store, out)
+        remember(store, where, [study])
+    return f"{summary(study, store)}\nReport: {page(study.name, out)}"
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot write reports into '{folder}': {error.strerror}.") from None
 
 
 def _out(options: argparse.Namespace) -> Path:
@@ -273,7 +312,7 @@ def _parser() -> _Parser:
 
 def _options(command: argparse.ArgumentParser, name: str) -> None:
     def add(*flags: str, **details: Any) -> None:
-        command.add_argument(*flags, **({"action": Once} if "action" not in details else {}), **details)
+        command.add_argument(*flags, **{"action": Once, **details})
 
     if name in ("plan", "run", "status", "report", "sync"):
         what = "suites" if name in ("plan", "run") else "suites or studies of the workspace (all of them if none is named)"
@@ -334,6 +373,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        _warn(
+            f"The file system refuses: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}. Nothing stored is lost."
+        )
+        return 1
 
 
 if __name__ == "__main__":

@@ -6,23 +6,22 @@ import json
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from ablations.planning import DataSource
+from ablations.provenance import commit
 from ablations.result import Epoch, Result
 from ablations.store import DamagedStore, Failure, State, Store
 from ablations.study import Study
 from ablations.trial import Trial, train
 
 if TYPE_CHECKING:
-    import torch
-
-    from senet_core.training.execution import Execution
+    from senet_core.training.execution import Machine
 
 POLL_SECONDS = 1.0  # how often trials that another process holds are looked at again
 
@@ -81,11 +80,10 @@ class Summary:
         return len(self.failed) + len(self.damaged)
 
 
-def trials(studies: Iterable[Study]) -> list[Trial]:
-    """All trials of some studies, each once, seed by seed over all of them."""
-    cells = [(study.seeds.index(seed), variant, seed, key) for study in studies for variant, seed, key in study.trials()]
+def trials(studies: Sequence[Study], seeds: Sequence[str]) -> list[Trial]:
+    """All trials of some studies at some seeds (in the studies' texts), each once, seed by seed over all of them."""
     found: dict[str, Trial] = {}
-    for _, variant, seed, key in sorted(cells, key=lambda cell: cell[0]):
+    for variant, seed, key in (cell for one in seeds for study in studies for cell in study.trials([one])):
         if key not in found:
             found[key] = Trial.model_validate({"key": key, "config": variant.config, "seed": json.loads(seed), "cost": variant.cost})
     return list(found.values())
@@ -95,17 +93,20 @@ def run(
     queue: Sequence[Trial],
     store: Store,
     source: DataSource,
-    device: torch.device,
-    execution: Execution,
+    machine: Machine | None,
     observers: Sequence[Observer],
     *,
     stop: Stop,
     retry_failed: bool = False,
     warn: Callable[[str], None] = lambda sentence: None,
 ) -> Summary:
-    """Train every trial of the queue that has no result yet; trials that another process holds are waited for."""
+    """Train every trial of the queue that has no result yet; trials that another process holds are waited for.
+
+    ``machine`` may be None only if nothing is left to train.
+    """
+    commit()  # of the code that is loaded now
     summary = Summary()
-    attempt = _Attempt(store, source, device, execution, observers, stop, warn, summary)
+    attempt = _Attempt(store, source, machine, observers, stop, warn, summary)
     waiting = list(queue)
     while waiting and not stop():
         held = [trial for trial in waiting if not stop() and not attempt(trial, retry_failed)]
@@ -122,8 +123,7 @@ class _Attempt:
 
     store: Store
     source: DataSource
-    device: torch.device
-    execution: Execution
+    machine: Machine | None
     observers: Sequence[Observer]
     stop: Stop
     warn: Callable[[str], None]
@@ -151,6 +151,7 @@ class _Attempt:
     def _train(self, trial: Trial) -> None:
         from senet_core.training.loop import Interrupted
 
+        assert self.machine is not None, "a trial is to be trained, and no machine was chosen"
         for observer in self.observers:
             observer.trial_started(trial)
         result, reason = None, None
@@ -159,14 +160,15 @@ class _Attempt:
                 trial,
                 self.store,
                 self.source,
-                self.device,
-                self.execution,
+                self.machine,
                 on_epoch=lambda epoch, seconds: self._epoch(trial, epoch, seconds),
                 should_stop=self.stop,
                 warn=self.warn,
             )
             self.summary.trained.append(trial.key)
-            self.summary.diverged += result.status == "diverged"
+            if result.status == "diverged":
+                self.summary.diverged += 1
+                self._log(trial, f"diverged: the loss was not finite in epoch {len(result.history) + 1}, or at the evaluation")
         except Interrupted:
             reason = "interrupted"
         except Exception as error:
@@ -182,12 +184,13 @@ class _Attempt:
 
     def _failed(self, trial: Trial, reason: str) -> None:
         self._log(trial, traceback.format_exc())
-        self.store.save_failure(trial.key, Failure(reason=reason, created=_now()))
+        with suppress(OSError):
+            self.store.save_failure(trial.key, Failure(reason=reason, created=_now()))
         self.summary.failed[trial.key] = reason
 
     def _log(self, trial: Trial, text: str) -> None:
-        with (self.store.trial(trial.key) / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(f"{_now()} {text.rstrip()}\n")
+        with suppress(OSError), (self.store.trial(trial.key) / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{_now()} {text.rstrip()}\n")  # a full disk must not turn one hole into the end of the run
 
 
 def _damage(store: Store, key: str) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.presets import Preset
 from ablations.study import Cost, Study, StudyData, StudyVariant
 from ablations.suite import SUITES, Setting, Suite
-from senet_core.config import Config, canonical, differences
+from senet_core.config import Config, canonical, differences, flat
 from senet_core.errors import InputError
 from senet_core.registry import DATASETS
 from senet_core.seeds import Seed, normal_seed
@@ -29,6 +29,16 @@ class DataSource:
     cache: Path | None
     _open: dict[str, tuple[Dataset, Facts]] = field(default_factory=dict)
     _arrays: dict[int, Arrays] = field(default_factory=dict)
+
+    def prepare(self, config: Config) -> None:
+        """Read a config's data and split off its hold-out, so that what is wrong with it shows before anything is stored.
+
+        :raises InputError: for a broken image, a bad checksum, or a class too small for its share of the hold-out.
+        """
+        from senet_core.training.batches import split
+
+        dataset, _ = self.opened(config)
+        split(self.arrays(dataset).train_labels, config.data.holdout, 0)
 
     def arrays(self, dataset: Dataset) -> Arrays:
         """All images of an opened data set, read once and kept."""
@@ -76,7 +86,7 @@ def plan_study(name: str, order: Order, source: DataSource) -> Study:
     base = base_config(order)
     _, facts = source.opened(base)
     suite = make(Setting(base=base, stages=stage_count(base.net)))
-    _refuse_overridden_factor(suite, order.overrides)
+    _refuse_lost_overrides(suite, order, facts)
     configs = {variant.name: resolve(variant.config, facts) for variant in suite.variants}
     return Study(
         name=_study_name(suite.name, order, facts),
@@ -95,18 +105,9 @@ def plan_study(name: str, order: Order, source: DataSource) -> Study:
         converged=order.preset.converged,
         data=_study_data(configs[suite.reference], facts),
         seeds=tuple(_seed_text(seed) for seed in order.seeds),
+        looks=(tuple(_seed_text(seed) for seed in order.seeds),),
         variants=_study_variants(suite, configs, order.seeds, facts),
     )
-
-
-def extended(old: Study, new: Study) -> Study:
-    """The new study with the seeds of an older one of the same name kept, where the two ask the same of every variant."""
-    same = [(v.name, v.config) for v in old.variants] == [(v.name, v.config) for v in new.variants] and old.data == new.data
-    if not same:
-        return new
-    seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
-    variants = tuple(v.model_copy(update={"keys": old.variant(v.name).keys | v.keys}) for v in new.variants)
-    return new.model_copy(update={"seeds": seeds, "variants": variants})
 
 
 def _study_variants(suite: Suite, configs: Mapping[str, Config], seeds: Sequence[Seed], facts: Facts) -> tuple[StudyVariant, ...]:
@@ -148,12 +149,24 @@ def _study_data(config: Config, facts: Facts) -> StudyData:
     )
 
 
-def _refuse_overridden_factor(suite: Suite, overrides: Mapping[str, Any]) -> None:
-    """A field that the suite itself varies cannot be fixed from outside: the override would be lost without a word."""
+def _refuse_lost_overrides(suite: Suite, order: Order, facts: Facts) -> None:
+    """An override that would change nothing is an error: the suite varies that field itself, or the recipe does not read it."""
+    from senet_core.resolve import resolve
+
     reference = suite.variant(suite.reference).config
-    varied = {path for variant in suite.variants for path in differences(reference, variant.config)}
-    for path in sorted((varied - {"net.block"}) & overrides.keys()):
+    varied = {path for variant in suite.variants for path in differences(reference, variant.config)} - {"net.block"}
+    for path in sorted(varied & _nested(order.overrides).keys()):
         raise InputError(f"The suite '{suite.name}' changes {path} itself, so it cannot be set from the command line.")
+    whole = resolve(base_config(order), facts)
+    for path, value in order.overrides.items():
+        rest = {other: its for other, its in order.overrides.items() if other != path and not other.startswith(f"{path}.")}
+        if flat(whole.tree()).get(path) != value and resolve(base_config(replace(order, overrides=rest)), facts) == whole:
+            raise InputError(f"--{path} changes nothing here: this recipe does not read it.")
+
+
+def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides as {path: value}, with a mapping as value giving the paths below it."""
+    return {path: value for name, value in overrides.items() for path, value in flat({name: value}).items()}
 
 
 def _seed_text(seed: Seed) -> str:

@@ -11,14 +11,16 @@ from ablations.trial import Trial
 from senet_core.config import canonical
 
 if TYPE_CHECKING:
-    import torch
-
-LEFT: tuple[State, ...] = ("missing", "resumable", "failed")
+    from senet_core.training.execution import Machine
 
 
-def prices(trials: Iterable[Trial], source: DataSource, device: torch.device, threads: int | None) -> dict[str, float]:
+def is_left(state: State, retry_failed: bool = False) -> bool:
+    """Whether a run would train a trial in that state."""
+    return state in ("missing", "resumable") or (retry_failed and state == "failed")
+
+
+def prices(trials: Iterable[Trial], source: DataSource, machine: Machine) -> dict[str, float]:
     """Seconds of each trial by its key; trials of one config share a probe."""
-    from senet_core.training.execution import choose
     from senet_core.training.probe import seconds_per_trial
 
     by_config: dict[str, float] = {}
@@ -27,6 +29,6 @@ def prices(trials: Iterable[Trial], source: DataSource, device: torch.device, th
         text = canonical(trial.config.tree())
         if text not in by_config:
             _, facts = source.opened(trial.config)
-            by_config[text] = seconds_per_trial(trial.config, facts, device, choose(device, threads))
+            by_config[text] = seconds_per_trial(trial.config, facts, machine.device, machine.execution)
         found[trial.key] = by_config[text]
     return found

@@ -42,7 +42,7 @@ class Progress:
         """A trial begins."""
         self._running, self._now = trial, "starting"
         if not self._console.is_terminal:
-            self._console.print(f"{self._place()} {self._names[trial.key]}  starts", highlight=False)
+            self._say(f"{self._place()} {self._names[trial.key]}  starts")
 
     def trial_epoch(self, trial: Trial, epoch: Epoch, seconds: float) -> None:
         """An epoch is over."""
@@ -58,10 +58,14 @@ class Progress:
         if reason == "interrupted":
             return
         self._done, self._failed = self._done + (result is not None), self._failed + (result is None)
-        self._console.print(f"{self._place()} {self._names[trial.key]}  {_ending(result, reason)}  {self._to_go()}", highlight=False)
+        self._say(f"{self._place()} {self._names[trial.key]}  {_ending(result, reason)}  {self._to_go()}")
+
+    def _say(self, text: str) -> None:
+        """As it is: names and reasons may hold what rich would read as markup."""
+        self._console.print(text.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
     def _place(self) -> str:
-        return f"[{self._done + self._failed}/{self._total}]".replace("[", r"\[")
+        return f"[{self._done + self._failed}/{self._total}]"
 
     def _view(self) -> Text:
         running = f"{self._names[self._running.key]}: {self._now}" if self._running else "between trials"

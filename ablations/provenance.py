@@ -13,11 +13,14 @@ PACKAGES = ("torch", "torchvision", "numpy", "pydantic", "scikit-learn", "pillow
 
 @cache
 def commit() -> tuple[str | None, bool | None]:
-    """The commit of the checkout that this code runs from and whether it has changes; (None, None) where it is installed from a wheel."""
+    """The commit of the checkout that this code runs from, and whether it has changes or new files; (None, None) for a wheel.
+
+    Asked at the start of a run and kept: the checkout may move on while the loaded code does not.
+    """
     home = Path(__file__).resolve().parent.parent
     if not (home / ".git").exists():
         return None, None
-    head, changes = _git(home, "rev-parse", "HEAD"), _git(home, "status", "--porcelain", "--untracked-files=no")
+    head, changes = _git(home, "rev-parse", "HEAD"), _git(home, "status", "--porcelain")
     return (head.strip(), bool(changes.strip())) if head is not None and changes is not None else (None, None)
 
 

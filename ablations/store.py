@@ -18,13 +18,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from ablations.files import publish, publish_text, sha256
 from ablations.result import Result
 from ablations.study import Study
 from senet_core.config import Frozen, canonical
 from senet_core.errors import InputError, unknown
+from senet_core.files import publish, publish_text, sha256
 
 State = Literal["missing", "resumable", "failed", "done", "diverged", "damaged"]
 
@@ -77,7 +76,7 @@ class Store:
         folder = self.trial(key)
         if (folder / "failure.json").exists():
             return "failed"
-        return "resumable" if (folder / "checkpoint.pt").exists() else "missing"
+        return "resumable" if any((folder / name).exists() for name in ("checkpoint.pt", "checkpoint-before.pt")) else "missing"
 
     def result(self, key: str) -> Result | None:
         """A trial's verified result, or None while it has none.
@@ -119,11 +118,11 @@ class Store:
         """Write ``correct.npz`` (bits packed) and return its digest; the bytes depend on the content alone."""
         path = self.trial(key) / "correct.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        bits = {"top1": np.packbits(correctness.top1), "top5": np.packbits(correctness.top5), "labels": correctness.labels}
+        top1, top5 = np.packbits(correctness.top1), np.packbits(correctness.top5)
 
         def write(temporary: Path) -> None:
             with temporary.open("wb") as file:
-                np.savez_compressed(file, **bits)
+                np.savez_compressed(file, top1=top1, top5=top5, labels=correctness.labels)
 
         publish(path, write)
         return sha256(path)
@@ -148,7 +147,7 @@ class Store:
             return Failure.model_validate_json((self.trial(key) / "failure.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (ValidationError, UnicodeDecodeError):
+        except ValueError:
             return Failure(reason="unknown (failure.json is damaged)", created="")
 
     def save_failure(self, key: str, failure: Failure) -> None:
@@ -176,6 +175,13 @@ class Store:
 
     # -- studies
 
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Hold the workspace's study lock: two commands that extend one study at once would lose each other's seeds."""
+        with (self.root / "lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def study_path(self, name: str) -> Path:
         """The file of a study."""
         return self.root / "studies" / f"{name}.json"
@@ -191,10 +197,13 @@ class Store:
         """
         path = self.study_path(name)
         try:
-            return Study.model_validate_json(path.read_text(encoding="utf-8"))
+            study = Study.model_validate_json(path.read_text(encoding="utf-8"))
+            if study.name != name:
+                raise ValueError("the file bears another study's name")
+            return study
         except FileNotFoundError:
             raise unknown("study in this workspace", name, self.studies()) from None
-        except (ValidationError, UnicodeDecodeError):
+        except (OSError, ValueError):
             raise DamagedStore(f"The study file {_short(path)} is damaged; move it away and run the suite again.") from None
 
     def save_study(self, study: Study) -> None:

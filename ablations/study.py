@@ -5,8 +5,10 @@ It is all that ``status``, ``report`` and ``sync`` need beside the stored result
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
+
+from pydantic import model_validator
 
 from ablations.suite import Claim
 from senet_core.config import Config, Frozen
@@ -70,11 +72,24 @@ class Study(Frozen):
     """Whether the preset trains to convergence; a claim's verdict needs that, elsewhere only directions are told."""
     data: StudyData
     seeds: tuple[str, ...]
+    looks: tuple[tuple[str, ...], ...] = ()
+    """The seeds in the groups in which they were asked for: more than one group means that some were added after others were there
+    to be looked at."""
     variants: tuple[StudyVariant, ...]
 
-    def trials(self) -> Iterator[tuple[StudyVariant, str, str]]:
-        """Every (variant, seed, key), seed by seed over all variants, so that partial results have pairs."""
-        for seed in self.seeds:
+    @model_validator(mode="after")
+    def _is_whole(self) -> Study:
+        """Every name that the study uses is one of its variants, and every variant has a key for every seed."""
+        names = {variant.name for variant in self.variants}
+        contrasts = [contrast for claim in self.claims for contrast in claim.contrasts]
+        used = {self.reference, *(name for c in contrasts for name in (c.variant, c.reference))}
+        if not used <= names or not all(set(variant.keys) >= set(self.seeds) for variant in self.variants):
+            raise ValueError("a study must hold all variants that it names and a key for each of their seeds")
+        return self
+
+    def trials(self, seeds: Iterable[str] | None = None) -> Iterator[tuple[StudyVariant, str, str]]:
+        """Every (variant, seed, key) of some seeds or all, seed by seed over all variants, so that partial results have pairs."""
+        for seed in self.seeds if seeds is None else seeds:
             for variant in self.variants:
                 yield variant, seed, variant.keys[seed]
 

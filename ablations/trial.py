@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from ablations.files import publish, publish_text, sha256
 from ablations.planning import DataSource
 from ablations.provenance import commit, versions
 from ablations.result import Epoch, Errors, Provenance, Result, Timing
 from ablations.store import Correctness, Store
 from ablations.study import Cost
 from senet_core.config import Config, Frozen
+from senet_core.files import publish, publish_text, sha256
 
 if TYPE_CHECKING:
     import torch
 
     from senet_core.dataset import Facts
-    from senet_core.training.execution import Execution
+    from senet_core.training.execution import Machine
     from senet_core.training.loop import EpochRecord, Outcome
 
 OnEpoch = Callable[[Epoch, float], None]
@@ -40,8 +40,7 @@ def train(
     trial: Trial,
     store: Store,
     source: DataSource,
-    device: torch.device,
-    execution: Execution,
+    machine: Machine,
     *,
     on_epoch: OnEpoch,
     should_stop: Callable[[], bool],
@@ -68,13 +67,13 @@ def train(
         trial.seed,
         source.arrays(dataset),
         facts,
-        device=device,
-        execution=execution,
+        device=machine.device,
+        execution=machine.execution,
         checkpoints=checkpoints,
         on_epoch=report,
         should_stop=should_stop,
     )
-    result = store.save_result(_result(trial, store, outcome, facts, device))
+    result = store.save_result(_result(trial, store, outcome, facts, machine.device))
     checkpoints.remove()
     return result
 

@@ -61,7 +61,7 @@ def print_plan(console: Console, study: Study, states: Mapping[str, State], seco
             "/".join(map(str, cost.hidden_widths)) or "–",
             f"{cost.parameters:,}",
             f"{cost.macs / 1e6:.2f} M",
-            _trials(variant.same_as, [states[key] for key in variant.keys.values()]),
+            _trials(variant.same_as, [states[key] for key in variant.keys.values() if key in states]),
             next((f"{seconds[key] / 60:.1f}" for key in variant.keys.values() if key in seconds), "–"),
         ]
         table.add_row(*cells, *([escape(changes(variant.changes))] if diff else []))

@@ -16,7 +16,6 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ablations.files import publish_text
 from ablations.published import published
 from ablations.statistics import Estimate
 from ablations.store import Store
@@ -27,6 +26,7 @@ from report.recipe import recipe
 from report.rows import Reading, Row, read
 from report.tables import aligned, difference_text, error_name, error_text, fixed_width, markdown, number, plain
 from senet_core.errors import InputError
+from senet_core.files import publish_text
 
 FEWEST = 3
 """Below this many pairs, differences are shown and nothing is said of them."""
@@ -47,7 +47,12 @@ def write(study_name: str, store: Store, out: Path) -> Path:
         publish_text(folder / "report.md", _page(reading, figures))
     except OSError as error:
         raise InputError(f"Cannot write the report into '{folder}': {error.strerror}.") from None
-    return folder / "report.md"
+    return page(study_name, out)
+
+
+def page(study_name: str, out: Path) -> Path:
+    """Where ``write`` puts a study's page."""
+    return out / study_name / "report.md"
 
 
 def summary(study: Study, store: Store) -> str:
@@ -111,8 +116,14 @@ def headline(study: Study, rows: Sequence[Row]) -> str:
     opening = f'The reference "{plain(study.reference)}" errs on {error_text(reference.error)} % of the {images} (n = {reference.count})'
     others = [row for row in rows if row.difference and row.difference.mean is not None and row.same_as is None]
     if not others:
-        return f"{opening}; no other variant has finished a trial at the same seeds."
-    return f"{opening}, and the paired difference to it, in points, has {_compared(others)}."
+        return f"{opening}; no other variant has finished a trial at the same seeds.{_diverged(rows)}"
+    return f"{opening}, and the paired difference to it, in points, has {_compared(others)}.{_diverged(rows)}"
+
+
+def _diverged(rows: Sequence[Row]) -> str:
+    """A sentence on the arms that diverged: their means, if any, are over the seeds that did not."""
+    told = [f"{plain(row.variant)} ({row.states['diverged']} of {sum(row.states.values())})" for row in rows if row.states.get("diverged")]
+    return f" Diverged, and counted but not averaged: {', '.join(told)}." if told else ""
 
 
 def _compared(others: Sequence[Row]) -> str:
@@ -137,12 +148,25 @@ def _resolved(difference: Estimate | None) -> bool:
 
 
 def _directions(reading: Reading, claim: Claim) -> list[str]:
-    return [_told(contrast, reading.difference(contrast)) for contrast in claim.contrasts]
+    return [_told(contrast, reading.difference(contrast), _divergences(contrast, reading.rows())) for contrast in claim.contrasts]
 
 
-def _told(contrast: Contrast, difference: Estimate) -> str:
-    """One contrast as a sentence (Markdown): what is expected, what was observed, and whether the directions agree."""
+def _divergences(contrast: Contrast, rows: Sequence[Row]) -> str:
+    """How many seeds diverged on each side of a contrast, in words; empty where none did."""
+    counts = {row.variant: row.states.get("diverged", 0) for row in rows}
+    sides = [f"{counts[name]} of {plain(name)}" for name in (contrast.variant, contrast.reference) if counts.get(name)]
+    return " and ".join(sides)
+
+
+def _told(contrast: Contrast, difference: Estimate, diverged: str) -> str:
+    """One contrast as a sentence (Markdown): what is expected, what was observed, and whether the directions agree.
+
+    Where an arm ``diverged`` the finished seeds do not speak for it, so no direction is told.
+    """
     pair = f"{plain(contrast.variant)} against {plain(contrast.reference)}: expected is {DIRECTIONS[contrast.expect]}"
+    if diverged:
+        rest = "" if difference.mean is None else f"; the other seeds: {difference_text(difference)} points (n = {difference.n})"
+        return f"{pair}; seeds that diverged: {diverged}{rest}: **not resolved**"
     if difference.mean is None:
         return f"{pair}; nothing was measured yet"
     observed = f"observed {difference_text(difference)} points (n = {difference.n})"

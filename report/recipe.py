@@ -22,7 +22,7 @@ def recipe(study: Study) -> list[tuple[str, str]]:
         ("Label smoothing", f"{config.train.label_smoothing:g}" if config.train.label_smoothing else "none"),
         ("Precision", config.train.precision),
         ("Preset", _preset(study)),
-        ("Seeds", ", ".join(plain(seed) for seed in study.seeds)),
+        ("Seeds", _seeds(study)),
     ]
 
 
@@ -66,6 +66,13 @@ def _optimiser(train: Train) -> str:
     decayed = "convolution and linear weights only" if train.decay == "weights" else "all parameters"
     momentum = f"{'Nesterov ' if train.nesterov else ''}momentum {train.momentum:g}"
     return f"SGD, {momentum}, weight decay {train.weight_decay:g} on {decayed}"
+
+
+def _seeds(study: Study) -> str:
+    if len(study.looks) < 2:
+        return ", ".join(plain(seed) for seed in study.seeds)
+    groups = "; then ".join(", ".join(plain(seed) for seed in look) for look in study.looks)
+    return f"{groups} (extended after looking: the later seeds were asked for when the earlier ones were there to be seen)"
 
 
 def _preset(study: Study) -> str:

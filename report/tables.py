@@ -87,9 +87,7 @@ def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
         "MACs": [macs_text(row.macs) for row in rows],
         "n": [row.count for row in rows],
         error_name(study): [error_text(row.error) for row in rows],
-        f'Difference to "{plain(study.reference)}" (points)': [
-            "reference" if r.is_reference else difference_text(r.difference) for r in rows
-        ],
+        f'Difference to "{plain(study.reference)}" (points)': ["reference" if r.is_reference else _paired(r) for r in rows],
     }
     table = published(study.table)
     if table is not None:
@@ -97,6 +95,12 @@ def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
         columns[f"{where}, top-1 error (%)"] = [NONE if row.published is None else str(row.published) for row in rows]
         columns[f"{where}, difference (points)"] = [_paper_difference(row) for row in rows]
     return pd.DataFrame(columns)
+
+
+def _paired(row: Row) -> str:
+    """The difference, with its number of pairs where that is not the row's own n."""
+    pairs = row.difference.n if row.difference else 0
+    return difference_text(row.difference) + (f" (n = {pairs})" if 0 < pairs != row.error.n else "")
 
 
 def variant_text(row: Row) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -13,29 +14,38 @@ from senet_core.registry import BLOCKS
 from senet_core.seeds import Seed, derive
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a block could sit: the unit's path in the network ("stage1.unit2"), its stage, and the shape (channels, size, size) there."""
+
+    path: str
+    stage: int
+    channels: int
+    size: int
+
+
 class Attach:
     """Asked by a network at every place where a block could sit; makes the block where the recipe wants one."""
 
     def __init__(self, net: Net, seed: Seed) -> None:
         self._block, self._placement, self._stages, self._seed = net.block, net.placement, net.stages, seed
 
-    def __call__(self, placement: Placement, *, path: str, stage: int, channels: int, size: int) -> nn.Module | None:
-        """The block at one place (``channels`` and spatial ``size`` of what passes there), or None.
-
-        ``path`` names the unit within the network ("stage1.unit2"); what the block draws in its constructor is counted from it, so a
-        block with loose parameters starts alike wherever the rest of the network differs.
-        """
-        wanted = self._stages == "all" or stage in self._stages
+    def __call__(self, placement: Placement, place: Place) -> nn.Module | None:
+        """The block at one place, or None. What it draws in its constructor is counted from the place's path, so a block with loose
+        parameters starts alike wherever the rest of the network differs."""
+        wanted = self._stages == "all" or place.stage in self._stages
         if self._block is None or placement != self._placement or not wanted:
             return None
-        return _made(self._block, channels, size, derive(self._seed, "init", path, "block"))
+        return _made(self._block, place, derive(self._seed, "init", place.path, "block"))
 
 
-def _made(block: Block, channels: int, size: int, seed: int) -> nn.Module:
+def _made(block: Block, place: Place, seed: int) -> nn.Module:
     make: Callable[..., nn.Module] = BLOCKS[block.name].value
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return make(channels, size, **block.arguments)
+            return make(place.channels, place.size, **block.arguments)
         except ValueError as error:
-            raise InputError(f"The block '{block.name}' cannot be built for {channels} channels of size {size}: {error}.") from error
+            raise InputError(
+                f"The block '{block.name}' cannot be built for {place.channels} channels of size {place.size}: {error}."
+            ) from error

@@ -32,7 +32,7 @@ def tuples(value: Any) -> Any:
 class Frozen(BaseModel):
     """Immutable, and an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Component(BaseModel):
@@ -79,7 +79,9 @@ class Net(Component):
             return fields
         fields = dict(fields)
         stages = fields.get("stages")
-        if isinstance(stages, list | tuple):
+        if isinstance(stages, int):
+            fields["stages"] = stages = (stages,)
+        if isinstance(stages, list | tuple) and all(isinstance(stage, int) for stage in stages):
             fields["stages"] = stages = tuple(sorted(set(stages)))
         if stages == () or fields.get("block") is None:
             fields |= {"block": None, "placement": "standard", "stages": "all"}
@@ -96,6 +98,13 @@ class Data(Component):
     name: str = "digits"
     holdout: int = born(0, ge=0)
     augment: Literal["auto"] | tuple[str, ...] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name_is_a_list(cls, fields: Any) -> Any:
+        if isinstance(fields, Mapping) and isinstance(fields.get("augment"), str) and fields["augment"] != "auto":
+            return {**fields, "augment": (fields["augment"],)}
+        return fields
 
 
 class Train(Frozen):
@@ -122,13 +131,15 @@ class Train(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_form_of_a_schedule(cls, fields: Any) -> Any:
-        """What the other schedule would read changes nothing, so it is set to its birth value."""
+    def _one_form_of_what_is_not_read(cls, fields: Any) -> Any:
+        """What the other schedule would read changes nothing, so it is set to its birth value; without momentum there is no Nesterov's."""
         if not isinstance(fields, Mapping):
             return fields
         unread = {"one_cycle": ("milestones", "gamma", "warmup_epochs"), "multi_step": ("warmup",)}
         schedule = fields.get("schedule", cls.model_fields["schedule"].default)
-        return {name: value for name, value in fields.items() if name not in unread.get(schedule, ())}
+        nothing = [*unread.get(schedule, ()), *(["nesterov"] if fields.get("momentum") == 0 else [])]
+        kept = {name: value for name, value in fields.items() if name not in nothing}
+        return {**kept, "nesterov": False} if "nesterov" in nothing else kept
 
 
 class Config(Frozen):
@@ -212,7 +223,6 @@ def _sentence(error: ValidationError) -> str:
     )
     if first["type"] == "extra_forbidden":
         parent, _, wrong = where.rpartition(".")
-        model = {"": Config, "train": Train}.get(parent)
-        known = sorted(model.model_fields) if model else []
+        known = sorted((Train if parent == "train" else Config).model_fields)
         return f"There is no recipe field '{where}'{nearest(wrong, known) or '.'} Fields of '{parent or 'config'}': {', '.join(known)}."
     return f"'{where}' cannot be {first['input']!r}: {first['msg'].lower()}."

@@ -29,5 +29,6 @@ def cost(config: Config, facts: Facts) -> NetworkCost:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
     parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    widths = dict.fromkeys(int(m.hidden_width) for m in network.modules() if isinstance(getattr(m, "hidden_width", None), int))
-    return NetworkCost(parameters, counter.get_total_flops() // 2, tuple(widths))
+    widths = (getattr(module, "hidden_width", None) for module in network.modules())
+    built = dict.fromkeys(width for width in widths if isinstance(width, int))
+    return NetworkCost(parameters, counter.get_total_flops() // 2, tuple(built))

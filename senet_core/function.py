@@ -18,20 +18,20 @@ IMAGES = 2
 
 @dataclass(frozen=True)
 class _Response:
-    """What a network with redrawn parameters does on fixed images: outputs in both modes, and each parameter's gradient."""
+    """What a network starts from, and what it does on fixed images with redrawn parameters: outputs in both modes, and gradients."""
 
-    shapes: tuple[tuple[int, ...], ...]
+    start: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
 
 
 def first_equal(configs: Sequence[Config], facts: Facts) -> list[int]:
-    """For each resolved config the index of the first one that builds the same network (its own where there is none before).
+    """For each resolved config the index of the first one that trains the same network alike (its own where there is none before).
 
-    All parameters and buffers are redrawn at random, alike for alike shapes in order, so what an initialisation hides (a gate that
-    starts at 0) cannot make two networks look equal. Outputs in training and evaluation mode and all gradients are compared in
-    double precision.
+    Data and training must be equal, and the networks must start from the same values and be one function: all parameters and buffers
+    are redrawn at random, alike for alike shapes in order, so what an initialisation hides (a gate that starts at 0) cannot make two
+    networks look equal. Outputs in training and evaluation mode and all gradients are compared in double precision.
     """
-    shapes = [_shapes(config, facts) for config in configs]
+    shapes = [(config.data.model_dump_json(), config.train.model_dump_json(), _shapes(config, facts)) for config in configs]
     responses: dict[int, _Response] = {}
     found: list[int] = []
     for index, own in enumerate(shapes):
@@ -49,6 +49,7 @@ def _shapes(config: Config, facts: Facts) -> tuple[tuple[int, ...], ...]:
 
 def _response(config: Config, facts: Facts) -> _Response:
     network = build(config, facts, 0).double()
+    start = tuple(parameter.detach().clone() for parameter in network.parameters())
     _redraw(network)
     rng = np.random.Generator(np.random.Philox(key=1))
     x = torch.from_numpy(rng.standard_normal((IMAGES, facts.channels, facts.size, facts.size)))
@@ -61,7 +62,7 @@ def _response(config: Config, facts: Facts) -> _Response:
     parameters = list(network.parameters())
     gradients = torch.autograd.grad((trained * weights).sum(), parameters, allow_unused=True)
     filled = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)]
-    return _Response(tuple(tuple(p.shape) for p in parameters), (evaluated, trained.detach(), *filled))
+    return _Response(start, (evaluated, trained.detach(), *filled))
 
 
 @torch.no_grad()
@@ -78,4 +79,6 @@ def _redraw(network: nn.Module) -> None:
 
 
 def _alike(a: _Response, b: _Response) -> bool:
-    return a.shapes == b.shapes and all(torch.allclose(u, v, rtol=1e-7, atol=1e-9) for u, v in zip(a.values, b.values, strict=True))
+    if not all(torch.equal(u, v) for u, v in zip(a.start, b.start, strict=True)):
+        return False
+    return all(torch.allclose(u, v, rtol=1e-7, atol=1e-9) for u, v in zip(a.values, b.values, strict=True))

@@ -38,7 +38,7 @@ def trial_key(config: Config, seed: Seed, fingerprint: str | None = None) -> str
 
 def _component(component: Component, entry: Entry[Any]) -> dict[str, Any]:
     arguments = {name: value for name, value in component.arguments.items() if _plain(value) != _plain(entry.birth(name))}
-    return _fields(component) | _plain(arguments)
+    return {**_fields(component), **_plain(arguments)}
 
 
 def _fields(model: BaseModel) -> dict[str, Any]:

@@ -103,7 +103,9 @@ class Registry(Generic[T]):
             own_file = f"{self._package}.{name}"
             if name in self._entries or (name in self._files() and home != own_file):
                 raise InputError(f"There are two {self.kind}s named '{name}'; give one of them another name.")
-            self._entries[name] = Entry(name, value, version, dict(births or {}), _source_being_loaded.get())
+            # A loaded file may import one of ours for the first time: that one keeps its version.
+            source = None if home == own_file else _source_being_loaded.get()
+            self._entries[name] = Entry(name, value, version, dict(births or {}), source)
             return value
 
         return register
@@ -124,6 +126,14 @@ class Registry(Generic[T]):
             return []
         package = importlib.import_module(self._package)
         return [module.name for module in pkgutil.iter_modules(package.__path__)]
+
+
+_loaded: list[str] = []
+
+
+def loaded_sources() -> list[str]:
+    """The source hashes of all files that ``load_file`` imported, in order."""
+    return list(_loaded)
 
 
 def load_file(path: Path) -> None:
@@ -153,6 +163,7 @@ def load_file(path: Path) -> None:
         raise InputError(f"The file '{path}' given to --load fails on import: {type(error).__name__}: {error}.") from error
     finally:
         _source_being_loaded.reset(token)
+    _loaded.append(digest)
 
 
 BLOCKS: Registry[Any] = Registry("block", "senet_core.blocks")

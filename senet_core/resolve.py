@@ -56,6 +56,8 @@ def _data(data: Data, facts: Facts) -> Data:
     augment: Sequence[str] = facts.augment if data.augment == "auto" else data.augment
     for name in augment:
         AUGMENTATIONS[name]
+    if len(set(augment)) < len(augment):
+        raise InputError(f"data.augment names one augmentation twice: {', '.join(augment)}.")
     own = {"name": data.name, "holdout": data.holdout, "augment": tuple(augment)}
     return Data.model_validate({**own, **_bound(DATASETS, data)})
 

@@ -66,18 +66,31 @@ def test_a_stated_default_and_an_unstated_one_are_one_key() -> None:
     assert trial_key(resolved(block=stated), 0) == trial_key(resolved(block=SE), 0)
 
 
-def test_a_new_argument_leaves_old_keys_alone_and_a_raised_version_does_not() -> None:
-    registry: Registry[Any] = Registry("thing")
+def as_block(monkeypatch: pytest.MonkeyPatch, function: Any, arguments: dict[str, Any] | None = None, **registered: Any) -> str:
+    """The key of a trial whose block 'thing' is registered so."""
+    registry: Registry[Any] = Registry("block")
+    registry.add("thing", **registered)(function)
+    for module in ("senet_core.resolve", "senet_core.identity"):
+        monkeypatch.setattr(f"{module}.BLOCKS", registry)
+    return trial_key(resolved(block={"name": "thing", **(arguments or {})}), 0)
 
-    def old(*, a: int = 1) -> None: ...
-    def new(*, a: int = 1, b: int = 2) -> None: ...
 
-    registry.add("old")(old)
-    registry.add("new")(new)
-    registry.add("moved", births={"a": 0})(old)
-    registry.add("changed", version=2)(old)
-    assert registry["new"].birth("b") == 2 and registry["moved"].birth("a") == 0
-    assert registry["old"].identity is None and registry["changed"].identity == 2
+def test_a_new_argument_leaves_old_keys_alone_and_so_does_a_default_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    def old(channels: int, size: int, *, a: int = 1) -> None: ...
+    def new(channels: int, size: int, *, a: int = 1, b: int = 2) -> None: ...
+    def moved(channels: int, size: int, *, a: int = 5) -> None: ...
+
+    key = as_block(monkeypatch, old)
+    assert as_block(monkeypatch, new) == key
+    assert as_block(monkeypatch, new, {"b": 3}) != key
+    assert as_block(monkeypatch, moved, {"a": 1}, births={"a": 1}) == key
+    assert as_block(monkeypatch, moved, births={"a": 1}) != key
+
+
+def test_a_raised_version_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def thing(channels: int, size: int) -> None: ...
+
+    assert len({as_block(monkeypatch, thing, version=version) for version in (1, 2, 3)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -88,6 +101,7 @@ def test_a_new_argument_leaves_old_keys_alone_and_a_raised_version_does_not() ->
         ({"block": SE, "stages": [3, 1, 2, 2]}, {"block": SE}),
         ({"block": SE, "stages": [2, 1]}, {"block": SE, "stages": [1, 2]}),
         ({"block": "se"}, {"block": SE}),
+        ({"block": SE, "stages": 2}, {"block": SE, "stages": [2]}),
     ],
 )
 def test_equal_recipes_have_one_normal_form(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -103,6 +117,7 @@ def test_what_the_other_schedule_would_read_changes_nothing() -> None:
     steps = {"schedule": "multi_step", "warmup": 0.4}
     assert Config.of({"train": steps}) == Config.of({"train": {"schedule": "multi_step"}})
     assert Config.of({"train": {"milestones": [0.1]}}) == Config()
+    assert Config.of({"train": {"momentum": 0}}) == Config.of({"train": {"momentum": 0.0, "nesterov": False}})
 
 
 @pytest.mark.parametrize(
@@ -111,6 +126,10 @@ def test_what_the_other_schedule_would_read_changes_nothing() -> None:
         ({"train": {"epoch": 3}}, "no recipe field 'train.epoch'; did you mean 'epochs'"),
         ({"train": {"epochs": "many"}}, "'train.epochs' cannot be 'many'"),
         ({"train": {"epochs": 0}}, "'train.epochs' cannot be 0"),
+        ({"train": {"lr": float("inf")}}, "'train.lr' cannot be inf"),
+        ({"net": {"block": SE, "stages": [1, "a"]}}, "'net.stages"),
+        ({"net": {"block": SE, "stages": [[1]]}}, "'net.stages"),
+        ({"data": {"augment": ["crop", "crop"]}}, "names one augmentation twice"),
         ({"nett": {}}, "no recipe field 'nett'; did you mean 'net'"),
         ({"net": {"name": "resnest"}}, "no network named 'resnest'; did you mean 'resnet'"),
         ({"net": {"unit": "basik"}}, "network 'resnet': unit cannot be 'basik'"),
@@ -144,17 +163,18 @@ def test_streams_are_independent_and_repeatable() -> None:
         normal_seed({"weights": 1})
 
 
-def test_a_loaded_file_is_known_by_its_source_and_a_taken_name_is_refused(tmp_path: Path) -> None:
+def test_a_loaded_file_is_known_by_its_source_and_a_taken_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     head = "from senet_core.registry import BLOCKS\n@BLOCKS.add('mine')\n"
     text = head + "class Mine:\n    def __init__(self, channels, size, *, k: int = 3): ...\n"
     file = tmp_path / "mine.py"
-    file.write_text(text)
+    file.write_text("from senet_core.blocks.se import SE\n" + text)
     load_file(file)
-    assert isinstance(BLOCKS["mine"].identity, str)
-    keys = {trial_key(resolved(block={"name": "mine"}), 0)}
-    file.write_text(text.replace("'mine'", "'mine2'") + "# edited\n")
+    before = trial_key(resolved(block={"name": "mine"}), 0)
+    assert trial_key(resolved(block=SE), 0) == KEYS["se"], "a block of ours that the file imports keeps its identity"
+    monkeypatch.setattr(BLOCKS, "_entries", {name: entry for name, entry in BLOCKS._entries.items() if name != "mine"})
+    file.write_text(text + "# edited\n")
     load_file(file)
-    assert BLOCKS["mine2"].identity != BLOCKS["mine"].identity and keys
+    assert trial_key(resolved(block={"name": "mine"}), 0) != before, "an edited block is not answered with old numbers"
     file.write_text(text.replace("'mine'", "'se'"))
     with pytest.raises(InputError, match="two blocks named 'se'"):
         load_file(file)

@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from senet_core.cache import kept
 from senet_core.data import images as images_file
 from senet_core.data.cifar10 import Cifar10
 from senet_core.data.cifar100 import Cifar100
 from senet_core.data.digits import CLASSES, Digits, banks
-from senet_core.data.images import Images, kept
+from senet_core.data.images import Images
 from senet_core.dataset import Arrays
 from senet_core.errors import InputError
 from senet_core.registry import DATASETS

@@ -121,6 +121,12 @@ def test_building_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
+def test_one_network_trained_differently_is_not_one_trial() -> None:
+    config = resolved(**SMALL, block="se")
+    others = [config.but({"train.lr": 0.3}), config.but({"train.label_smoothing": 0.1}), config.but({"data.augment": ["crop"]})]
+    assert first_equal([config, *others, config], FACTS) == [0, 1, 2, 3, 0]
+
+
 def test_two_configs_that_build_one_function_are_found_and_others_are_not() -> None:
     ratios = [
         resolved(**SMALL, block={"name": "se", "reduction": r}) for r in (16, 32, 4)

@@ -128,6 +128,8 @@ def test_a_trial_killed_before_or_after_its_first_checkpoint_ends_as_if_it_had_n
         twin = tmp_path / "killed" / result.relative_to(tmp_path / "whole")
         assert outside(result) == outside(twin)
         assert (result.parent / "correct.npz").read_bytes() == (twin.parent / "correct.npz").read_bytes()
+    sittings = [json.loads(file.read_text())["provenance"]["sittings"] for file in (tmp_path / "killed").glob("trials/*/result.json")]
+    assert sorted(sittings) == ([1, 2] if wait == "checkpoint.pt" else [1, 1]), "the killed trial went on, or began again"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -200,6 +202,71 @@ def test_a_users_mistake_is_a_sentence_and_exit_code_2(words: list[str], sentenc
     code, _, err = ablate(*words, "--workspace", workspace)
     assert code == 2 and sentence in err and "Traceback" not in err and len(err) < 500
     assert not (workspace / "trials").exists() and not (workspace / "studies").exists()
+
+
+def images(root: Path, classes: int = 2) -> Path:
+    """A small folder of images that `--dataset images` reads."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for side, count in (("train", 64), ("test", 8)):
+        for label in range(classes):
+            folder = root / side / f"class{label}"
+            folder.mkdir(parents=True)
+            for place in range(count):
+                Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / f"{place}.png")
+    return root
+
+
+@pytest.mark.parametrize("fault", ["missing", "empty", "one class", "broken image", "hold-out"])
+def test_a_wrong_data_folder_is_a_sentence_before_anything_is_stored(fault: str, tmp_path: Path, ablate: Run) -> None:
+    root, more = tmp_path / "data", []
+    if fault == "empty":
+        root.mkdir()
+    elif fault != "missing":
+        images(root, classes=1 if fault == "one class" else 2)
+    if fault == "broken image":
+        (root / "train" / "class1" / "5.png").write_bytes(b"no image")
+    if fault == "hold-out":
+        shutil.rmtree(root / "train" / "class1")
+        shutil.copytree(root / "test" / "class1", root / "train" / "class1")
+        more = ["--data.holdout", "32"]
+    words = ["run", "squeeze", "--preset", "smoke", "--train.batch", "16", "--workspace", tmp_path / "w", "--no-mlflow"]
+    code, out, err = ablate(*words, "--dataset", "images", "--data-root", root, *more)
+    assert code == 2 and len(err.strip()) > 20 and "Traceback" not in err and not out
+    assert not (tmp_path / "w" / "trials").exists() and not (tmp_path / "w" / "studies").exists()
+
+
+def test_a_variant_that_diverges_is_an_outcome_and_the_report_says_so(tmp_path: Path, ablate: Run) -> None:
+    words = ["run", "squeeze", *TINY, *SHAPE, "--seeds", "1", "--workspace", tmp_path, "--no-mlflow", "--train.lr", "1e30"]
+    code, out, _ = ablate(*words)
+    assert code == 0 and "2 of them diverged" in out
+    page = next(tmp_path.glob("reports/*/report.md")).read_text()
+    assert "0, 1 diverged" in page and "nothing was measured" not in page
+    assert "diverged" in next(tmp_path.glob("trials/*/log.txt")).read_text()
+
+
+def test_two_commands_at_once_share_the_work_and_keep_all_seeds(tmp_path: Path) -> None:
+    both = []
+    for seed in ("0", "1"):
+        words = command(tmp_path)
+        words[words.index("--seeds") : words.index("--seeds") + 2] = ["--seed-list", f"2,{seed}"]
+        both.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    ended = [(process.communicate(timeout=120), process.returncode) for process in both]
+    assert [code for _, code in ended] == [0, 0], ended
+    trained = [int(re.findall(r"(\d+) trained", out)[0]) for (out, _), _ in ended]
+    store = Store(tmp_path)
+    assert sum(trained) == len(store.keys()) == 6
+    study = store.study(store.studies()[0])
+    assert set(study.seeds) == {"0", "1", "2"} and all(store.state(key) == "done" for _, _, key in study.trials())
+
+
+def test_light_commands_answer_in_under_a_second_of_work() -> None:
+    """Processor time, not the clock: the machine may be busy."""
+    for words in (["list"], ["--help"]):
+        code = f"import runner, resource, sys\ntry: runner.main({words!r})\nexcept SystemExit: pass\n"
+        code += "used = resource.getrusage(resource.RUSAGE_SELF); sys.exit(used.ru_utime + used.ru_stime > 1)"
+        assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0, words
 
 
 def test_a_workspace_that_is_a_file_or_read_only_is_a_sentence(tmp_path: Path, ablate: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -10,8 +11,10 @@ from torch.nn.functional import relu
 
 from senet_core.registry import BLOCKS
 
-SQUEEZES = {"average": lambda pixels: pixels.mean(1), "max": lambda pixels: pixels.amax(1)}  # (N, H W, C) -> (N, C)
-GATES = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": relu}
+Operator = Callable[[Tensor], Tensor]
+
+SQUEEZES: dict[str, Operator] = {"average": lambda pixels: pixels.mean(1), "max": lambda pixels: pixels.amax(1)}  # (N, H W, C) -> (N, C)
+GATES: dict[str, Operator] = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": relu}
 
 
 class _He(nn.Linear):
@@ -62,4 +65,4 @@ class SE(nn.Module):
         pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
         s = self.gate(self.up(relu(self.down(self.squeeze(pixels)))))
         scaled = pixels * s[:, None, :]
-        return scaled.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return scaled.view(x.shape[0], *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from senet_core.data.images import kept
+from senet_core.cache import kept
 from senet_core.dataset import Arrays, Facts
 from senet_core.errors import InputError
 from senet_core.registry import DATASETS

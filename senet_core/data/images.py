@@ -12,9 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
-import zipfile
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +21,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from senet_core.cache import kept
 from senet_core.dataset import Arrays, Facts
 from senet_core.errors import InputError
+from senet_core.files import publish_text
 from senet_core.registry import DATASETS
 
 if TYPE_CHECKING:
@@ -39,11 +39,13 @@ KNOWN = {"78086fc20c1b": "CIFAR-10 (JPEG)"}
 
 @dataclass(frozen=True)
 class _File:
-    """One image file: its path below the root, as "side/class/name", its size in bytes and its time of change in ns."""
+    """One image file: its path below the root, as "side/class/name", its size in bytes, and in ns the time its content was changed
+    and the time the file system last touched its entry (which a copy that keeps the first cannot keep)."""
 
     path: str
     size: int
     changed: int
+    moved: int
 
     @property
     def side(self) -> str:
@@ -103,17 +105,19 @@ class Images:
 
     @cached_property
     def _fingerprint(self) -> str:
-        """12 hex digits of the SHA-256 over all paths and contents; looked up by the files' names, sizes and times."""
+        """12 hex digits of the SHA-256 over all paths and contents; looked up by the root, and the files' names, sizes and times."""
         if self._cache is None:
             return _fingerprint(self._root, self._files)
-        seen = hashlib.sha256()
+        seen = hashlib.sha256(os.fsencode(self._root.resolve()))
         for file in self._files:
-            seen.update(os.fsencode(f"{file.path}\0{file.size}\0{file.changed}\n"))
+            seen.update(os.fsencode(f"{file.path}\0{file.size}\0{file.changed}\0{file.moved}\n"))
         note = self._cache / f"images-{seen.hexdigest()[:32]}.fingerprint"
         with contextlib.suppress(OSError):
-            return note.read_text()
+            if re.fullmatch(rb"[0-9a-f]{12}", known := note.read_bytes()):
+                return known.decode()
         fingerprint = _fingerprint(self._root, self._files)
-        _publish(note, lambda path: path.write_text(fingerprint))
+        with contextlib.suppress(OSError):
+            publish_text(note, fingerprint)
         return fingerprint
 
     def _decode(self) -> Arrays:
@@ -126,40 +130,6 @@ class Images:
             image[:] = _pixels(self._root / file.path, self._size)
         number = {name: place for place, name in enumerate(self._classes)}
         return images, np.array([number[file.label] for file in files], dtype=np.int64)
-
-
-def kept(place: Path | None, make: Callable[[], Arrays]) -> Arrays:
-    """The arrays stored at ``place`` (.npz), or else made, and stored there; ``None`` keeps nothing.
-
-    The file appears whole by a rename, so processes may race and be killed; a damaged one is made anew.
-
-    :raises InputError: if the file cannot be written.
-    """
-    if place is None:
-        return make()
-    damages = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-    # Opened here, because np.load leaves a file open that turns out to be damaged.
-    with contextlib.suppress(*damages), place.open("rb") as file, np.load(file) as stored:
-        return Arrays(**{name: stored[name] for name in Arrays.__dataclass_fields__})
-    arrays = make()
-    _publish(place, lambda path: _save(path, arrays))
-    return arrays
-
-
-def _save(path: Path, arrays: Arrays) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **vars(arrays))
-
-
-def _publish(place: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file in the same folder, then give it its name in one step."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=place.parent) as folder:
-            write(Path(folder) / place.name)
-            (Path(folder) / place.name).replace(place)
-    except OSError as error:
-        raise InputError(f"Cannot write '{place}', where decoded images are kept: {error.strerror}.") from None
 
 
 def _listing(root: Path) -> list[_File]:
@@ -217,7 +187,7 @@ def _file(folder: str, entry: os.DirEntry[str]) -> _File:
         stat = entry.stat()
     except OSError as error:
         raise _unreadable(entry.path, error) from None
-    return _File(f"{folder}/{entry.name}", stat.st_size, stat.st_mtime_ns)
+    return _File(f"{folder}/{entry.name}", stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def _fingerprint(root: Path, files: list[_File]) -> str:

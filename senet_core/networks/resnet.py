@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
-from senet_core.attach import Attach
+from senet_core.attach import Attach, Place
 from senet_core.config import Placement
 from senet_core.layers import ConvNorm
 from senet_core.registry import NETWORKS
@@ -42,8 +43,8 @@ class ResNet(nn.Module):
         shortcut: Literal["projection", "padding"] = "projection",
     ) -> None:
         super().__init__()
-        if len(units) != len(widths) or min((*units, *widths, stem, stem_stride), default=0) < 1:
-            raise ValueError("units and widths need one positive number for each stage, stem and stem_stride a positive one")
+        if not units or len(units) != len(widths) or min(*units, *widths, stem, stem_stride, squash) < 1:
+            raise ValueError("units and widths need one positive number for each stage; stem, stem_stride and squash a positive one")
         self.stem = ConvNorm(channels, stem, 3, stem_stride)
         self.stages = nn.Sequential()
         inputs, size = stem, -(-size // stem_stride)
@@ -52,9 +53,9 @@ class ResNet(nn.Module):
             for index in range(1, count + 1):
                 stride = 2 if stage > 1 and index == 1 else 1
                 branch = _basic(inputs, width, stride) if unit == "basic" else _bottleneck(inputs, width, stride, squash)
-                place = _Place(f"stage{stage}.unit{index}", stage, inputs, width, size, stride, shortcut)
-                row.add_module(f"unit{index}", Unit(branch, place, attach))
-                inputs, size = width, -(-size // stride)
+                shape = _Shape(f"stage{stage}.unit{index}", stage, inputs, width, size, stride)
+                row.add_module(f"unit{index}", Unit(branch, _shortcut(shape, shortcut), shape, attach))
+                inputs, size = width, shape.after.size
             self.stages.add_module(f"stage{stage}", row)
         self.classifier = nn.Linear(inputs, classes)
 
@@ -69,12 +70,26 @@ class ResNet(nn.Module):
         return logits
 
 
-class _Place:
-    """Where a unit stands: what it gets, what it gives."""
+@dataclass(frozen=True)
+class _Shape:
+    """What a unit gets and what it gives: channels, spatial size, and the stride between them."""
 
-    def __init__(self, path: str, stage: int, inputs: int, outputs: int, size: int, stride: int, shortcut: str) -> None:
-        self.path, self.stage, self.inputs, self.outputs = path, stage, inputs, outputs
-        self.size, self.stride, self.shortcut = size, stride, shortcut
+    path: str
+    stage: int
+    inputs: int
+    outputs: int
+    size: int
+    stride: int
+
+    @property
+    def before(self) -> Place:
+        """The unit's input as a place for a block."""
+        return Place(self.path, self.stage, self.inputs, self.size)
+
+    @property
+    def after(self) -> Place:
+        """The unit's output as a place for a block."""
+        return Place(self.path, self.stage, self.outputs, -(-self.size // self.stride))
 
 
 class Unit(nn.Module):
@@ -90,16 +105,14 @@ class Unit(nn.Module):
     The paper leaves open what PRE and Identity do where a stage begins; the second column is this project's reading.
     """
 
-    def __init__(self, branch: nn.Sequential, place: _Place, attach: Attach) -> None:
+    def __init__(self, branch: nn.Sequential, shortcut: nn.Module | None, shape: _Shape, attach: Attach) -> None:
         super().__init__()
         self.branch = branch
-        self.shortcut = _shortcut(place)
-        before = {"path": place.path, "stage": place.stage, "channels": place.inputs, "size": place.size}
-        after = before | {"channels": place.outputs, "size": -(-place.size // place.stride)}
-        self.pre = attach("pre", **before)
-        self.standard = attach("standard", **after)
-        self.identity = attach("identity", **after)
-        self.post = attach("post", **after)
+        self.shortcut = shortcut
+        self.pre = attach("pre", shape.before)
+        self.standard = attach("standard", shape.after)
+        self.identity = attach("identity", shape.after)
+        self.post = attach("post", shape.after)
 
     def forward(self, x: Tensor) -> Tensor:
         residual = self.branch(x if self.pre is None else self.pre(x))
@@ -117,17 +130,17 @@ def _basic(inputs: int, width: int, stride: int) -> nn.Sequential:
 
 
 def _bottleneck(inputs: int, width: int, stride: int, squash: int) -> nn.Sequential:
-    inner = width // squash  # the stride sits in the 3x3 convolution, as in He et al.'s own code for CIFAR
+    inner = max(1, width // squash)  # the stride sits in the 3x3 convolution, as in He et al.'s own code for CIFAR
     first, last = ConvNorm(inputs, inner, 1), ConvNorm(inner, width, 1)
     return nn.Sequential(first, nn.ReLU(inplace=True), ConvNorm(inner, inner, 3, stride), nn.ReLU(inplace=True), last)
 
 
-def _shortcut(place: _Place) -> nn.Module | None:
-    if place.stride == 1 and place.inputs == place.outputs:
+def _shortcut(shape: _Shape, kind: str) -> nn.Module | None:
+    if shape.stride == 1 and shape.inputs == shape.outputs:
         return None
-    if place.shortcut == "projection":
-        return ConvNorm(place.inputs, place.outputs, 1, place.stride)
-    return Padding(place.outputs - place.inputs, place.stride)
+    if kind == "projection":
+        return ConvNorm(shape.inputs, shape.outputs, 1, shape.stride)
+    return Padding(shape.outputs - shape.inputs, shape.stride)
 
 
 class Padding(nn.Module):

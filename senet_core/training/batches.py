@@ -13,6 +13,7 @@ from torch import Tensor
 from senet_core.augment import sample
 from senet_core.config import Config
 from senet_core.dataset import Arrays
+from senet_core.errors import InputError
 from senet_core.seeds import Seed, generator
 
 PADDING = 4  # the farthest that an augmentation reaches outside an image
@@ -22,10 +23,16 @@ Draw = tuple[Tensor, ...]
 
 
 def split(labels: NDArray[np.int64], holdout: int, seed: Seed) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the training images kept and of those held out: ``holdout`` of them, balanced by class, drawn from ``split``."""
+    """Indices of the training images kept and of those held out: ``holdout`` of them, balanced by class, drawn from ``split``.
+
+    :raises InputError: if a class has too few images for its share.
+    """
     rng = generator(seed, "split")
     classes = np.unique(labels)
     shares = [holdout // len(classes) + (place < holdout % len(classes)) for place in range(len(classes))]
+    sizes = [int((labels == c).sum()) for c in classes]
+    if holdout and any(share >= size for share, size in zip(shares, sizes, strict=True)):
+        raise InputError(f"data.holdout = {holdout} takes {max(shares)} images of every class, and the smallest has {min(sizes)}.")
     out = [rng.permutation(np.flatnonzero(labels == c))[:share] for c, share in zip(classes, shares, strict=True)]
     held = np.sort(np.concatenate(out))
     return np.setdiff1d(np.arange(len(labels)), held), held

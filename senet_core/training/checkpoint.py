@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
-import pickle
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from senet_core.files import publish
+
+_DIGEST = hashlib.sha256().digest_size  # a checkpoint file begins with the digest of the rest
 
 
 class Checkpoints:
@@ -21,27 +25,26 @@ class Checkpoints:
 
     def save(self, state: dict[str, Any]) -> None:
         """Publish a state by renames: at every instant there is a complete checkpoint under one of the two names."""
-        temporary = self._current.with_name(f".checkpoint.pt.{os.getpid()}")
-        try:
-            torch.save(state, temporary)
-            if self._current.exists():
-                os.replace(self._current, self._before)
-            os.replace(temporary, self._current)
-        finally:
-            temporary.unlink(missing_ok=True)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        if self._current.exists():
+            os.replace(self._current, self._before)
+        content = buffer.getvalue()
+        publish(self._current, lambda temporary: temporary.write_bytes(hashlib.sha256(content).digest() + content))
 
     def load(self) -> dict[str, Any] | None:
-        """The newest readable state, on the CPU, or None. Reads tensors and plain values only."""
+        """The newest undamaged state, on the CPU, or None. Reads tensors and plain values only."""
         for path in (self._current, self._before):
             if not path.exists():
                 continue
-            try:
-                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            whole = path.read_bytes()
+            digest, content = whole[:_DIGEST], whole[_DIGEST:]
+            if hashlib.sha256(content).digest() == digest:
+                state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
                 return state
-            except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, KeyError, ValueError) as error:
-                aside = path.with_suffix(".damaged")
-                os.replace(path, aside)
-                self._warn(f"The checkpoint {path.parent.name}/{path.name} is damaged ({type(error).__name__}); set aside as {aside.name}.")
+            aside = path.with_suffix(".damaged")
+            os.replace(path, aside)
+            self._warn(f"The checkpoint {path.parent.name}/{path.name} is damaged; it is set aside as {aside.name}.")
         return None
 
     def remove(self) -> None:

@@ -14,26 +14,33 @@ from senet_core.errors import InputError
 
 @dataclass(frozen=True)
 class Execution:
-    """``threads`` of the CPU; memory format of the tensors; "graph" replays the whole step as one CUDA graph, "eager" launches it."""
+    """``threads`` of the CPU and the memory format of the tensors."""
 
     threads: int
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
-    step: Literal["eager", "graph"] = "eager"
 
     def plain(self) -> dict[str, str | int | bool]:
         """As stored in provenance and checkpoints."""
         return asdict(self)
 
     def apply(self) -> None:
-        """Set what is global to the process."""
+        """Set what is global to the process: the threads, and that fp32 is fp32 on a GPU too."""
+        torch.backends.cudnn.allow_tf32 = False
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
 
 
-def choose(device: torch.device, threads: int | None = None) -> Execution:
-    """The execution for a device: all cores that this process may use unless ``threads`` says otherwise."""
-    count = threads or len(os.sched_getaffinity(0))
-    return Execution(threads=count, step="graph" if device.type == "cuda" else "eager")
+@dataclass(frozen=True)
+class Machine:
+    """Where trials run and how."""
+
+    device: torch.device
+    execution: Execution
+
+
+def choose(threads: int | None = None) -> Execution:
+    """The execution here: all cores that this process may use unless ``threads`` says otherwise."""
+    return Execution(threads=threads or len(os.sched_getaffinity(0)))
 
 
 def pick_device(wish: str) -> torch.device:
@@ -44,7 +51,7 @@ def pick_device(wish: str) -> torch.device:
     if wish == "auto":
         wish = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = wish.partition(":")
-    if kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdigit())):
+    if wish not in ("cpu", "cuda") and not (kind == "cuda" and index.isdecimal()):
         raise InputError(f"--device cannot be '{wish}'; it takes auto, cpu, cuda, or cuda:0, cuda:1, …")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise InputError(f"--device {wish}: this machine has {torch.cuda.device_count()} CUDA devices.")

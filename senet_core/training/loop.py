@@ -22,7 +22,7 @@ from senet_core.training.batches import Batches
 from senet_core.training.checkpoint import Checkpoints
 from senet_core.training.execution import Execution
 from senet_core.training.schedule import learning_rate
-from senet_core.training.step import GraphStep, Step
+from senet_core.training.step import Step
 
 
 class Interrupted(Exception):
@@ -122,9 +122,9 @@ class _Trainer:
         channels_last = execution.memory_format == "channels_last"
         self.network = build(config, facts, seed).to(device)
         if channels_last:
-            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network = self.network.to(memory_format=torch.channels_last)
         self.batches = Batches(arrays, config, seed, device)
-        self.step = (GraphStep if execution.step == "graph" else Step)(self.network, self.batches, config.train, device)
+        self.step = Step(self.network, self.batches, config.train, device)
         self.progress = Progress()
 
     def epoch(self, should_stop: Callable[[], bool]) -> bool:

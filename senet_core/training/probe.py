@@ -25,7 +25,7 @@ def seconds_per_trial(config: Config, facts: Facts, device: torch.device, execut
     execution.apply()
     network = build(config, facts, 0).to(device)
     if execution.memory_format == "channels_last":
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
     batches = Batches(_noise(config, facts), config.but({"data.holdout": 0}), 0, device)
     step, seconds = Step(network, batches, config.train, device), []
     for draw in batches.draws(0):

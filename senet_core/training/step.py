@@ -1,17 +1,15 @@
-"""One optimisation step, with fixed shapes and nothing asked of the host, so that a GPU can replay it as a captured graph."""
+"""One optimisation step, with fixed shapes and nothing asked of the host, so that a GPU could replay it as a captured graph."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from senet_core.config import Train
 from senet_core.training.batches import Batches, Draw
-
-EAGER_STEPS_BEFORE_CAPTURE = 3
 
 
 class Step:
@@ -28,9 +26,6 @@ class Step:
     def __call__(self, draw: Draw, rate: float) -> None:
         """Train on one batch at one learning rate."""
         self._rate.fill_(rate)
-        self._run(draw)
-
-    def _run(self, draw: Draw) -> None:
         x, y = self._batches.fetch(*draw)
         with self.autocast():
             logits = self._network(x)
@@ -57,39 +52,6 @@ class Step:
         loss, wrong = self._sums.tolist()
         self._sums.zero_()
         return loss, wrong
-
-
-class GraphStep(Step):
-    """The same step as one CUDA graph: the first steps run eagerly (they warm up the libraries), then it is captured and replayed."""
-
-    def __init__(self, network: nn.Module, batches: Batches, train: Train, device: torch.device) -> None:
-        super().__init__(network, batches, train, device)
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._static: list[Tensor] = []
-        self._eager_steps = 0
-        self._side = torch.cuda.Stream(device)
-
-    def _run(self, draw: Draw) -> None:
-        if self._graph is not None:
-            for static, part in zip(self._static, draw, strict=True):
-                static.copy_(part)
-            self._graph.replay()
-        elif self._eager_steps < EAGER_STEPS_BEFORE_CAPTURE:
-            self._eager_steps += 1
-            self._side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._side):
-                super()._run(draw)
-            torch.cuda.current_stream().wait_stream(self._side)
-        else:
-            self._capture(draw)
-            self._graph.replay()  # type: ignore[attr-defined]
-
-    def _capture(self, draw: Draw) -> None:
-        self._static = [part.clone() for part in draw]
-        self._graph = torch.cuda.CUDAGraph()
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.cuda.graph(self._graph):
-            super()._run(tuple(self._static))
 
 
 def parameter_groups(network: nn.Module, train: Train) -> list[dict[str, object]]:
