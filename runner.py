@@ -11,20 +11,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from ablations import tracking
 from ablations.made import remember, remembered
-from ablations.options import Once, count, seed_list, take_recipe
+from ablations.options import parser, take_recipe
 from ablations.presets import PRESETS, preset
 from ablations.selection import places, selected
 from ablations.store import DamagedStore, Store
 from ablations.study import Study
 from ablations.suite import SUITES, Setting
 from senet_core.config import canonical
-from senet_core.errors import InputError, nearest, unknown
+from senet_core.errors import InputError, unknown
 from senet_core.registry import load_file
 from senet_core.seeds import Seed, normal_seed
 
@@ -278,83 +278,16 @@ def _warn(sentence: str) -> None:
     errors.print(sentence, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
-# -- parsing
+# -- the way in
 
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are a sentence with the nearest known name."""
-
-    def error(self, message: str) -> NoReturn:
-        wrong = message.partition("unrecognized arguments: ")[2].split()
-        if wrong:
-            known = [option for action in self._actions for option in action.option_strings]
-            message = f"There is no option '{wrong[0]}'{nearest(wrong[0], known) or '.'} See: {self.prog} --help"
-        raise InputError(message[:1].upper() + message[1:])
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="ablate",
-        description="Ablation studies whose answers can be trusted.",
-        epilog="Any recipe field can be set by its dotted name, e.g. --train.epochs 12 --net.block.reduction 8. "
-        "A typical day: ablate plan reduction; ablate run reduction; ablate ui; ablate report reduction.",
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for function in (list_names, plan, run, status, show, report, sync, ui):
-        name = "list" if function is list_names else function.__name__
-        line = (function.__doc__ or "").strip()
-        command = commands.add_parser(name, help=line[:1].lower() + line[1:].rstrip("."), description=line, allow_abbrev=False)
-        command.set_defaults(function=function)
-        _options(command, name)
-    return parser
-
-
-def _options(command: argparse.ArgumentParser, name: str) -> None:
-    def add(*flags: str, **details: Any) -> None:
-        command.add_argument(*flags, **{"action": Once, **details})
-
-    if name in ("plan", "run", "status", "report", "sync"):
-        what = "suites" if name in ("plan", "run") else "suites or studies of the workspace (all of them if none is named)"
-        command.add_argument("suites", nargs="*", metavar="SUITE", help=what)
-        default = "quick" if name in ("plan", "run") else None
-        add("--preset", default=default, help=f"one of {', '.join(PRESETS)}" + (f" (default {default})" if default else ""))
-    if name in ("plan", "run"):
-        add("--all", action="store_true", help="all suites")
-        seeds = command.add_mutually_exclusive_group()
-        seeds.add_argument("--seeds", type=count, action=Once, help="how many seeds, from 0 (default 3)")
-        seeds.add_argument("--seed-list", type=seed_list, action=Once, metavar="0,1,2", help="which seeds")
-        add("--dataset", help="a data set instead of the preset's")
-        add("--data-root", type=Path, metavar="DIR", help="where its files are")
-        add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-        add("--threads", type=count, help="CPU threads (default: all cores)")
-        add("--load", type=Path, metavar="FILE.py", help="a file of your own that registers blocks, networks, data sets or suites")
-    if name == "plan":
-        add("--diff", action="store_true", help="show what each variant changes against the reference")
-    if name == "run":
-        add("--retry-failed", action="store_true", help="train failed trials again")
-        add("--no-mlflow", action="store_true", help="leave MLflow alone; `ablate sync` can fill it later")
-    if name in ("run", "report"):
-        add("--out", type=Path, metavar="DIR", help="where reports are written (default: reports/ in the workspace)")
-    if name == "show":
-        command.add_argument("key", metavar="KEY", help="a trial's key, or how it begins")
-    if name in ("run", "sync", "ui"):
-        add(
-            "--tracking-uri",
-            metavar="URI",
-            help="an MLflow server or database (default: $MLFLOW_TRACKING_URI, else SQLite in the workspace)",
-        )
-    if name == "ui":
-        add("--port", type=int, help="a port on 127.0.0.1 (default: a free one)")
-    if name != "list":
-        add("--workspace", type=Path, default=Path("runs"), metavar="DIR", help="where everything is kept (default runs/)")
+COMMANDS = {"list": list_names, **{function.__name__: function for function in (plan, run, status, show, report, sync, ui)}}
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
         rest, recipe = take_recipe(sys.argv[1:] if words is None else words)
-        options = _parser().parse_args(rest)
+        options = parser(COMMANDS).parse_args(rest)
         if recipe and options.command not in ("plan", "run"):
             raise InputError(f"--{next(iter(recipe))}: only plan and run take recipe fields.")
         options.recipe = recipe

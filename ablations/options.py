@@ -1,13 +1,15 @@
-"""What the words of a command line mean: seeds, counts, and recipe fields by their dotted names."""
+"""The options of the command line, and what their words mean: seeds, counts, and recipe fields by their dotted names."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
-from senet_core.errors import InputError
+from ablations.presets import PRESETS
+from senet_core.errors import InputError, nearest, unknown
 
 RECIPE = ("net.", "data.", "train.")
 
@@ -71,3 +73,83 @@ def recipe_value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return [recipe_value(part) for part in text.split(",")] if "," in text else text
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are a sentence with the nearest known name."""
+
+    def error(self, message: str) -> NoReturn:
+        option, command = (message.partition(start)[2] for start in ("unrecognized arguments: ", "COMMAND: invalid choice: '"))
+        if option:
+            wrong = option.split()[0]
+            message = f"There is no option '{wrong}'{nearest(wrong, self._known()) or '.'} See: {self.prog} COMMAND --help"
+        elif command:
+            raise unknown("command", command.partition("'")[0], self._commands())
+        raise InputError(message[:1].upper() + message[1:])
+
+    def _commands(self) -> dict[str, argparse.ArgumentParser]:
+        found = (action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction))
+        return next(found, {})
+
+    def _known(self) -> list[str]:
+        """All options, of all commands."""
+        parsers = (self, *self._commands().values())
+        return [option for parser in parsers for action in parser._actions for option in action.option_strings]
+
+
+def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
+    """The parser of the whole command line; each command's docstring is its help, and its function lands in ``function``."""
+    whole = _Parser(
+        prog="ablate",
+        description="Ablation studies whose answers can be trusted.",
+        epilog="Any recipe field can be set by its dotted name, e.g. --train.epochs 12 --net.block.reduction 8. "
+        "A typical day: ablate plan reduction; ablate run reduction; ablate ui; ablate report reduction.",
+        allow_abbrev=False,
+    )
+    places = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, function in commands.items():
+        line = (function.__doc__ or "").strip()
+        command = places.add_parser(name, help=line[:1].lower() + line[1:].rstrip("."), description=line, allow_abbrev=False)
+        command.set_defaults(function=function)
+        _options(command, name)
+    return whole
+
+
+def _options(command: argparse.ArgumentParser, name: str) -> None:
+    def add(*flags: str, **details: Any) -> None:
+        command.add_argument(*flags, **{"action": Once, **details})
+
+    if name in ("plan", "run", "status", "report", "sync"):
+        what = "suites" if name in ("plan", "run") else "suites or studies of the workspace (all of them if none is named)"
+        command.add_argument("suites", nargs="*", metavar="SUITE", help=what)
+        default = "quick" if name in ("plan", "run") else None
+        add("--preset", default=default, help=f"one of {', '.join(PRESETS)}" + (f" (default {default})" if default else ""))
+    if name in ("plan", "run"):
+        add("--all", action="store_true", help="all suites")
+        seeds = command.add_mutually_exclusive_group()
+        seeds.add_argument("--seeds", type=count, action=Once, help="how many seeds, from 0 (default 3)")
+        seeds.add_argument("--seed-list", type=seed_list, action=Once, metavar="0,1,2", help="which seeds")
+        add("--dataset", help="a data set instead of the preset's")
+        add("--data-root", type=Path, metavar="DIR", help="where its files are")
+        add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+        add("--threads", type=count, help="CPU threads (default: all cores)")
+        add("--load", type=Path, metavar="FILE.py", help="a file of your own that registers blocks, networks, data sets or suites")
+    if name == "plan":
+        add("--diff", action="store_true", help="show what each variant changes against the reference")
+    if name == "run":
+        add("--retry-failed", action="store_true", help="train failed trials again")
+        add("--no-mlflow", action="store_true", help="leave MLflow alone; `ablate sync` can fill it later")
+    if name in ("run", "report"):
+        add("--out", type=Path, metavar="DIR", help="where reports are written (default: reports/ in the workspace)")
+    if name == "show":
+        command.add_argument("key", metavar="KEY", help="a trial's key, or how it begins")
+    if name in ("run", "sync", "ui"):
+        add(
+            "--tracking-uri",
+            metavar="URI",
+            help="an MLflow server or database (default: $MLFLOW_TRACKING_URI, else SQLite in the workspace)",
+        )
+    if name == "ui":
+        add("--port", type=int, help="a port on 127.0.0.1 (default: a free one)")
+    if name != "list":
+        add("--workspace", type=Path, default=Path("runs"), metavar="DIR", help="where everything is kept (default runs/)")

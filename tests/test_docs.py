@@ -43,7 +43,7 @@ def test_every_command_and_every_link_of_a_page_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for line in re.findall(r"^ablate (.*?)(?: #.*)?$", text, re.MULTILINE):
         rest, _ = runner.take_recipe(line.split())
-        options = runner._parser().parse_args(rest)
+        options = runner.parser(runner.COMMANDS).parse_args(rest)
         assert set(getattr(options, "suites", [])) <= set(SUITES.names()), line
         assert getattr(options, "preset", None) in (None, *PRESETS), line
     for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", text):
