@@ -78,6 +78,8 @@ def _parameters(value: Any) -> dict[str, inspect.Parameter]:
 
 
 def _checked(what: str, annotation: Any, value: Any) -> Any:
+    if typing.get_origin(annotation) is tuple and not isinstance(value, list | tuple):
+        value = (value,)  # one number is a list of one, as a command line has it
     try:
         return TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(tuples(value))
     except ValidationError as error:
