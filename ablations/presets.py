@@ -40,9 +40,9 @@ _ALL = (
         summary="embedded digits, seconds a trial: does everything work?",
         config=Config.of(
             {
-                "net": _bottleneck(units=2, stem=64, stem_stride=2, squash=4),
-                "data": {"name": "digits"},
-                "train": {"epochs": 4, "batch": 128, "lr": 0.2, "weight_decay": 5e-4, "precision": "bf16"},
+                "net": _bottleneck(units=2, stem=64, stem_stride=4, squash=4),
+                "data": {"name": "digits", "train": 6000},
+                "train": {"epochs": 6, "batch": 64, "lr": 0.2, "weight_decay": 5e-4, "precision": "bf16"},
             }
         ),
         delta=2.0,

@@ -36,7 +36,7 @@ _CELLS = 10
 _LATTICE = 5
 """Points per side of the coarse lattice from which the colour clouds are interpolated."""
 _HEIGHT = (17, 25)
-_CONTRAST, _CLOUDS, _STRIPES, _NOISE = (42, 92), 27, 13, 0.12
+_CONTRAST, _CLOUDS, _STRIPES, _NOISE = (80, 150), 20, 10, 0.08
 """In grey levels, but the noise: its share of the difference of two uniform bytes."""
 
 
