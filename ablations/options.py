@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +33,16 @@ def count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"'{text}' is no count from 1 to 1000 (seeds themselves are named by --seed-list 0,1,2)")
     return int(text)
+
+
+def device(text: str) -> str:
+    """A device by name; whether it is there is asked when something is to be trained.
+
+    :raises argparse.ArgumentTypeError: unless it is auto, cpu, cuda or cuda:N.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no device; it takes auto, cpu, cuda, or cuda:0, cuda:1, …")
+    return text
 
 
 def seed_list(text: str) -> list[int]:
@@ -131,7 +142,7 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         seeds.add_argument("--seed-list", type=seed_list, action=Once, metavar="0,1,2", help="which seeds")
         add("--dataset", help="a data set instead of the preset's")
         add("--data-root", type=Path, metavar="DIR", help="where its files are")
-        add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+        add("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         add("--threads", type=count, help="CPU threads (default: all cores)")
         add("--load", type=Path, metavar="FILE.py", help="a file of your own that registers blocks, networks, data sets or suites")
     if name == "plan":

@@ -21,7 +21,7 @@ def kept(place: Path | None, make: Callable[[], Arrays]) -> Arrays:
     if place is None:
         return make()
     damages = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-    with contextlib.suppress(*damages), np.load(place) as stored:
+    with contextlib.suppress(*damages), place.open("rb") as file, np.load(file) as stored:
         return Arrays(**{name: stored[name] for name in Arrays.__dataclass_fields__})
     arrays = make()
     with contextlib.suppress(OSError):

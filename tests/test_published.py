@@ -21,7 +21,7 @@ def table(name: str) -> PublishedTable:
 
 def test_the_rows_stand_in_the_papers_order() -> None:
     orders = {
-        "T10": ["original", "r=2", "r=4", "r=8", "r=16", "r=32"],
+        "T10": ["r=2", "r=4", "r=8", "r=16", "r=32", "original"],
         "T11": ["Max", "Avg"],
         "T12": ["ReLU", "Tanh", "Sigmoid"],
         "T13": ["ResNet-50", "SE Stage 2", "SE Stage 3", "SE Stage 4", "SE All"],

@@ -189,7 +189,7 @@ def test_a_trial_that_raises_is_a_hole_with_a_reason_and_the_others_go_on(ablate
         (["run", "reduction", "--dataset", "imags"], "did you mean 'images'"),
         (["run", "reduction", "--dataset", "images"], "--data-root"),
         (["run", "reduction", "--dataset", "images", "--data-root", "/nowhere"], "does not exist"),
-        (["run", "reduction", "--device", "gpu"], "--device cannot be 'gpu'"),
+        (["run", "reduction", "--device", "gpu"], "'gpu' is no device"),
         (["run", "reduction", "--load", "absent.py"], "absent.py"),
         (["rnu", "reduction"], "no command named 'rnu'; did you mean 'run'"),
         (["show", "zzz"], "no trial named 'zzz'"),
