@@ -18,6 +18,7 @@ from rich.console import Console
 from ablations import tracking
 from ablations.made import remember, remembered
 from ablations.options import parser, take_recipe
+from ablations.plans import sources
 from ablations.presets import PRESETS, preset
 from ablations.selection import places, selected
 from ablations.store import DamagedStore, Store
@@ -86,12 +87,12 @@ def run(options: argparse.Namespace) -> int:
         left = [trial for trial in queue if is_left(store.state(trial.key), options.retry_failed)]
         for config in {trial.config.data.model_dump_json(): trial.config for trial in left}.values():
             source.prepare(config)
+        machine = _machine(options) if left else None
         for study in studies:
             store.save_study(study)
     stop, tracker = Stop(), _tracker(options, store, studies, left)
     with stop.listening(), Progress(console, places(studies), left, len(queue) - len(left)) as progress:
         observers: list[Observer] = [progress, tracker]
-        machine = _machine(options) if left else None
         summary = execute(queue, store, source, machine, observers, stop=stop, retry_failed=options.retry_failed, warn=_warn)
     if summary.signal is not None:
         _warn("Stopped. Everything up to the last finished epoch is kept; run the same command again to go on.")
@@ -229,7 +230,8 @@ def _tracker(options: argparse.Namespace, store: Store, studies: Sequence[Study]
     if options.no_mlflow:
         return tracking.Tracker()
     uri = _uri(options)
-    if not left and remembered(store, uri, studies):
+    gone = uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
+    if not left and not gone and remembered(store, uri, studies):
         return tracking.Tracker()
     return tracking.open_tracker(uri, store, _warn, studies)
 
@@ -251,7 +253,7 @@ def _page(study: Study, store: Store, out: Path) -> str:
     """The study's small table and where its page is; the page is written unless it shows these very results already."""
     from report.document import page, summary, write
 
-    where = f"report in {out.resolve()}"
+    where = f"report in {out.resolve()} by {sources('senet_core', 'ablations', 'report')}"
     if not (page(study.name, out).exists() and remembered(store, where, [study])):
         write(study.name, store, out)
         remember(store, where, [study])

@@ -26,6 +26,14 @@ def remember(store: Store, what: str, studies: Sequence[Study]) -> None:
     publish_text(store.root / NOTES, json.dumps(known, indent=1) + "\n")
 
 
+def _outcome(store: Store, key: str) -> str:
+    """What is stored of a trial, down to the digest of its result or the reason of its failure."""
+    state, failure = store.state(key), store.failure(key)
+    result = store.result(key) if state in ("done", "diverged") else None
+    detail = result.provenance.digests["result.json"] if result else failure.reason if failure else ""
+    return f"{state} {detail}"
+
+
 def _read(store: Store) -> dict[str, str]:
     try:
         known = json.loads((store.root / NOTES).read_text(encoding="utf-8"))
@@ -36,5 +44,5 @@ def _read(store: Store) -> dict[str, str]:
 
 def _digest(store: Store, what: str, study: Study) -> str:
     """Of ``what`` only this hash is kept: a URI may hold a password."""
-    states = {key: store.state(key) for _, _, key in study.trials()}
+    states = {key: _outcome(store, key) for _, _, key in study.trials()}
     return hashlib.sha256(canonical([what, study.model_dump(mode="json"), states]).encode()).hexdigest()[:32]

@@ -25,7 +25,7 @@ def planned(name: str, order: Order, source: DataSource) -> Study:
         return plan_study(name, order, source)
     _, facts = source.opened(base_config(order))
     asked = [name, order.preset.model_dump(mode="json"), dict(order.overrides), list(order.seeds), asdict(facts)]
-    text = canonical([asked, _sources(), loaded_sources(), versions()])
+    text = canonical([asked, sources("senet_core", "ablations"), loaded_sources(), versions()])
     place = source.cache / "plans" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     with suppress(OSError, ValueError):
         return Study.model_validate_json(place.read_text(encoding="utf-8"))
@@ -37,9 +37,9 @@ def planned(name: str, order: Order, source: DataSource) -> Study:
 
 
 @cache
-def _sources() -> str:
-    """The hash of all code that a plan follows from: floors 1 and 2."""
+def sources(*floors: str) -> str:
+    """The hash of all code, tables and templates of some floors."""
     home, seen = Path(__file__).resolve().parent.parent, hashlib.sha256()
-    for file in sorted(file for floor in ("senet_core", "ablations") for file in (home / floor).rglob("*.py")):
+    for file in sorted(file for floor in floors for file in (home / floor).rglob("*") if file.suffix in (".py", ".csv", ".j2")):
         seen.update(file.relative_to(home).as_posix().encode() + b"\0" + file.read_bytes())
     return seen.hexdigest()

@@ -74,7 +74,7 @@ class Progress:
         return Text(text)
 
     def _to_go(self) -> str:
-        if not self._worked:
+        if not self._worked or not self._left:
             return ""
         minutes = self._seconds / self._worked * sum(self._left.values()) / 60
         return f"about {minutes:.0f} min to go" if minutes >= 1 else "less than a minute to go"

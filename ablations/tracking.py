@@ -118,15 +118,16 @@ class MlflowTracker(Tracker):
         return self._attempt(lambda runs: self._mirror(runs, study), SyncCount())
 
     def _attempt(self, action: Callable[[Runs], T], otherwise: T) -> T:
-        """The one place where an outage is caught. Any exception: servers, databases and their drivers have no common one."""
+        """The one place where an outage is caught. Any exception: servers, databases and their drivers have no common one; bad input is
+        told as such only at the opening, before anything trains."""
         if self.off:
             return otherwise
         try:
             self._runs = self._runs or Runs(self._uri, self._store.root)
             return action(self._runs)
-        except InputError:
-            raise
         except Exception as error:
+            if isinstance(error, InputError) and self._runs is None:
+                raise
             self.off = True
             self._warn(
                 f"MLflow at {public_uri(self._uri)} cannot be written ({self._reason(error)}). Nothing is lost: its mirror is off"

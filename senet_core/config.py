@@ -91,7 +91,7 @@ class Net(Component):
 class Data(Component):
     """A data set, how its training images are augmented, and how many of them are held out for evaluation.
 
-    ``holdout`` > 0 takes that many training images, balanced by class, as the evaluation set; the test set is then never read.
+    ``holdout`` > 0 takes that many training images, balanced by class, as the evaluation set; no network then sees the test set.
     ``augment`` lists augmentations; "auto" is the list that the data set itself states.
     """
 

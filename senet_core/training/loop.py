@@ -140,10 +140,10 @@ class _Trainer:
             self.step(draw, rate)
         images = steps * self.config.train.batch
         loss, wrong = self.step.read()
+        self.progress.seconds.append(time.perf_counter() - start)
         if not math.isfinite(loss):
             return False
         self.progress.history.append(EpochRecord(number + 1, loss / images, 100 * wrong / images, rate))
-        self.progress.seconds.append(time.perf_counter() - start)
         self.progress.epoch += 1
         return True
 
