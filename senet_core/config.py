@@ -13,9 +13,10 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from senet_core.architectures import ARCHITECTURES
 from senet_core.errors import InputError, nearest
 
-Placement = Literal["standard", "pre", "post", "identity"]
+Placement = Literal["standard", "pre", "post", "identity", "inside"]
 
 
 def born(value: Any, **constraints: Any) -> Any:
@@ -61,7 +62,7 @@ class Block(Component):
 
 
 class Net(Component):
-    """A network and where its attention block sits.
+    """A network and where its attention block sits; a name of ``senet_core.architectures`` stands for a family and its arguments.
 
     ``stages`` counts from 1 at the highest resolution; the paper counts ResNet-50's from 2. "all" is the full mask.
     """
@@ -73,11 +74,14 @@ class Net(Component):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_form_of_nothing(cls, fields: Any) -> Any:
-        """No stages is no block, and without a block there is neither a placement nor a mask."""
+    def _one_form(cls, fields: Any) -> Any:
+        """A published name is its family with its arguments; no stages is no block, which has neither a placement nor a mask."""
         if not isinstance(fields, Mapping):
             return fields
         fields = dict(fields)
+        if fields.get("name") in list(ARCHITECTURES):
+            written_out = ARCHITECTURES[fields.pop("name")]
+            fields = {**written_out, **fields}
         stages = fields.get("stages")
         if isinstance(stages, int):
             fields["stages"] = stages = (stages,)
@@ -200,12 +204,14 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def differences(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
     """Where two configs differ: {dotted path: (value in a, value in b)}.
 
-    A block that only one of them has counts as one difference, ``net.block``; placement and mask, which then mean nothing, as none.
+    Another block counts as one difference, ``net.block``, whatever its arguments; where only one of them has a block, placement and mask,
+    which then mean nothing, count as none.
     """
-    if (a.net.block is None) != (b.net.block is None):
-        names = tuple(config.net.block.name if config.net.block else None for config in (a, b))
-        bare = {"net.block": None}
-        return {"net.block": names, **differences(a.but(bare), b.but(bare))}
+    one, other = (config.net.block.name if config.net.block else None for config in (a, b))
+    if one != other:
+        block = a.tree()["net"]["block"] if one and other else None
+        rest = differences(a.but({"net.block": block}), b.but({"net.block": block}))
+        return {"net.block": (one, other), **rest}
     left, right = flat(a.tree()), flat(b.tree())
     paths = sorted(left.keys() | right.keys())
     return {p: (left.get(p), right.get(p)) for p in paths if left.get(p) != right.get(p)}

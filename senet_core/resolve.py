@@ -37,7 +37,9 @@ def _net(net: Net) -> Net:
     arguments = _bound(NETWORKS, net)
     network = NETWORKS[net.name].value
     if net.placement not in network.placements:
-        raise InputError(f"The network '{net.name}' has no placement '{net.placement}'; it has: {', '.join(network.placements)}.")
+        reason = getattr(network, "why_not", {}).get(net.placement)
+        lacking = f"The network '{net.name}' has no placement '{net.placement}'" + (f": {reason}" if reason else "")
+        raise InputError(f"{lacking}; it has: {', '.join(network.placements)}.")
     block = None if net.block is None else Block(name=net.block.name, **_bound(BLOCKS, net.block))
     stages = _mask(net.stages, stage_count(net)) if block else "all"
     return Net.model_validate({"name": net.name, "block": block, "placement": net.placement, "stages": stages, **arguments})

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from senet_core.gating import SQUEEZES, Gate, HeLinear, Init, as_image, as_pixels, gate_of, hidden_width
 from senet_core.registry import BLOCKS
-
-Operator = Callable[[Tensor], Tensor]
-
-SQUEEZES: dict[str, Operator] = {"average": lambda pixels: pixels.mean(1), "max": lambda pixels: pixels.amax(1)}  # (N, H W, C) -> (N, C)
-GATES: dict[str, Operator] = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": relu}
-
-
-class _He(nn.Linear):
-    """A linear layer that starts as the paper's authors start it: He (MSRA) normal over the inputs, bias 0."""
-
-    def reset_parameters(self) -> None:
-        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
 
 
 @BLOCKS.add("se")
@@ -38,7 +23,11 @@ class SE(nn.Module):
 
     W1 is (C/r, C) and W2 (C, C/r) with r = ``reduction`` (Table 10). The hidden width C/r is ``max(1, C // r)`` and never rounded to a
     multiple of anything, so each ratio is a network of its own. The layers have no bias by default: Section 6 removes them.
-    Cost: 2 C (C // r) parameters and as many multiply-adds. Initialisation is left open by the paper; here He normal, biases 0.
+    Cost: 2 C (C // r) parameters and as many multiply-adds (twice as many with squeeze "both").
+
+    Beyond the paper: squeeze "both" adds W2 delta(W1 z) of the average and of the maximum before sigma, as CBAM's channel part does;
+    gate "hard_sigmoid" is ReLU6(t + 3) / 6; ``init`` "matched" doubles or shifts sigma so that its mean is 1 when training starts
+    (``senet_core.gating.gate_of``). Initialisation is left open by the paper; here He normal, biases 0.
     """
 
     def __init__(
@@ -47,22 +36,26 @@ class SE(nn.Module):
         size: int,
         *,
         reduction: int = 16,
-        squeeze: Literal["average", "max"] = "average",
-        gate: Literal["sigmoid", "tanh", "relu"] = "sigmoid",
+        squeeze: Literal["average", "max", "both"] = "average",
+        gate: Gate = "sigmoid",
         bias: bool = False,
+        init: Init = "published",
     ) -> None:
         super().__init__()
-        if reduction < 1:
-            raise ValueError(f"the reduction ratio must be at least 1, not {reduction}")
-        self.hidden_width = max(1, channels // reduction)
-        self.down = _He(channels, self.hidden_width, bias=bias)
-        self.up = _He(self.hidden_width, channels, bias=bias)
-        self.squeeze = SQUEEZES[squeeze]
-        self.gate = GATES[gate]
+        self.hidden_width = hidden_width(channels, reduction)
+        self.down = HeLinear(channels, self.hidden_width, bias=bias)
+        self.up = HeLinear(self.hidden_width, channels, bias=bias)
+        self.squeezes = [SQUEEZES[name] for name in (("average", "max") if squeeze == "both" else (squeeze,))]
+        self.gate = gate_of(gate, init)
 
     def forward(self, x: Tensor) -> Tensor:
-        # With channels last in memory this is a view, and reductions over it are two to four times as fast on a CPU as over (2, 3).
-        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
-        s = self.gate(self.up(relu(self.down(self.squeeze(pixels)))))
-        scaled = pixels * s[:, None, :]
-        return scaled.view(x.shape[0], *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
+        pixels = as_pixels(x)
+        return as_image(pixels * self._s(pixels)[:, None, :], x)
+
+    def gates(self, x: Tensor) -> Tensor:
+        """s of equation 3 as (N, C, 1, 1)."""
+        return self._s(as_pixels(x))[:, :, None, None]
+
+    def _s(self, pixels: Tensor) -> Tensor:
+        excited = [self.up(relu(self.down(squeeze(pixels)))) for squeeze in self.squeezes]
+        return self.gate(excited[0] if len(excited) == 1 else excited[0] + excited[1])

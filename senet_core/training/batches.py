@@ -93,6 +93,13 @@ class Batches:
             pixels = torch.from_numpy(images[part]).to(self._device)
             yield self._normalised(pixels), torch.from_numpy(labels[part]).to(self._device)
 
+    def glance(self, count: int) -> Iterator[Tensor]:
+        """The first ``count`` training images as they are, normalised, in fp32, in batches of the training's size."""
+        inner = slice(PADDING, -PADDING)
+        for start in range(0, min(count, len(self._labels)), self._batch):
+            pixels = self._images[start : min(start + self._batch, count), inner, inner]
+            yield self._normalised(pixels).float()
+
     def _normalised(self, pixels: Tensor) -> Tensor:
         scale, shift = self._affine
         return (pixels * scale + shift).to(self._dtype).permute(0, 3, 1, 2)

@@ -10,14 +10,16 @@ from typing import Literal
 import torch
 
 from senet_core.errors import InputError
+from senet_core.training.kernels import Kernels, choose_kernels
 
 
 @dataclass(frozen=True)
 class Execution:
-    """``threads`` of the CPU and the memory format of the tensors."""
+    """``threads`` of the CPU, the memory format of the tensors, and which kernels multiply bf16 values on a CPU."""
 
     threads: int
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    kernels: Kernels = "native"
 
     def plain(self) -> dict[str, str | int | bool]:
         """As stored in provenance and checkpoints."""
@@ -40,7 +42,7 @@ class Machine:
 
 def choose(threads: int | None = None) -> Execution:
     """The execution here: all cores that this process may use unless ``threads`` says otherwise."""
-    return Execution(threads=threads or len(os.sched_getaffinity(0)))
+    return Execution(threads=threads or len(os.sched_getaffinity(0)), kernels=choose_kernels())
 
 
 def pick_device(wish: str) -> torch.device:

@@ -17,12 +17,15 @@ from torch.nn.functional import cross_entropy
 from senet_core.build import build
 from senet_core.config import Config
 from senet_core.dataset import Arrays, Facts
+from senet_core.gates import BlockGates, block_gates
 from senet_core.seeds import Seed, derive
 from senet_core.training.batches import Batches
 from senet_core.training.checkpoint import Checkpoints
 from senet_core.training.execution import Execution
 from senet_core.training.schedule import learning_rate
 from senet_core.training.step import Step
+
+GLANCE = 256  # training images that show which gates are dead
 
 
 class Interrupted(Exception):
@@ -63,7 +66,8 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training gave. A loss that is not finite ends a trial as "diverged", without an evaluation."""
+    """What training gave. A loss that is not finite ends a trial as "diverged", without an evaluation and without ``gates``: what the
+    trained network's gates do on the first ``GLANCE`` training images."""
 
     status: Literal["done", "diverged"]
     progress: Progress
@@ -72,6 +76,7 @@ class Outcome:
     execution: Execution
     weights: dict[str, torch.Tensor]
     images_per_epoch: int
+    gates: tuple[BlockGates, ...] | None
 
 
 def fit(
@@ -124,7 +129,7 @@ class _Trainer:
         if channels_last:
             self.network = self.network.to(memory_format=torch.channels_last)
         self.batches = Batches(arrays, config, seed, device)
-        self.step = Step(self.network, self.batches, config.train, device)
+        self.step = Step(self.network, self.batches, config.train, device, execution.kernels)
         self.progress = Progress()
 
     def epoch(self, should_stop: Callable[[], bool]) -> bool:
@@ -169,7 +174,8 @@ class _Trainer:
         """The trial's end."""
         weights = {name: value.detach().cpu() for name, value in self.network.state_dict().items()}
         images = self.batches.steps * self.config.train.batch
-        return Outcome(status, self.progress, evaluation, seconds, self.execution, weights, images)
+        gates = None if evaluation is None else tuple(block_gates(self.network, self.batches.glance(GLANCE)))
+        return Outcome(status, self.progress, evaluation, seconds, self.execution, weights, images, gates)
 
 
 @torch.no_grad()

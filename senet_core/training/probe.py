@@ -27,7 +27,7 @@ def seconds_per_trial(config: Config, facts: Facts, device: torch.device, execut
     if execution.memory_format == "channels_last":
         network = network.to(memory_format=torch.channels_last)
     batches = Batches(_noise(config, facts), config.but({"data.holdout": 0}), 0, device)
-    step, seconds = Step(network, batches, config.train, device), []
+    step, seconds = Step(network, batches, config.train, device, execution.kernels), []
     for draw in batches.draws(0):
         start = time.perf_counter()
         step(draw, 0.0)

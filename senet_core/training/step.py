@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -10,12 +11,14 @@ from torch.nn.functional import cross_entropy
 
 from senet_core.config import Train
 from senet_core.training.batches import Batches, Draw
+from senet_core.training.kernels import Kernels, autocast
 
 
 class Step:
     """Fetch, forward, loss, backward, update; sums of loss and of wrong images stay on the device until they are read."""
 
-    def __init__(self, network: nn.Module, batches: Batches, train: Train, device: torch.device) -> None:
+    def __init__(self, network: nn.Module, batches: Batches, train: Train, device: torch.device, kernels: Kernels = "native") -> None:
+        self._kernels = kernels
         self._network, self._batches, self._train, self._device = network, batches, train, device
         self._rate = torch.zeros((), device=device)
         self.optimizer = torch.optim.SGD(
@@ -37,9 +40,9 @@ class Step:
         with torch.no_grad():
             self._sums += torch.stack([loss.detach().double() * len(y), (logits.argmax(1) != y).sum().double()])
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> ExitStack:
         """bf16 where the recipe says so; the parameters stay fp32."""
-        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._train.precision == "bf16")
+        return autocast(self._device.type, self._train.precision == "bf16", self._kernels)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a saved optimizer; its learning rate stays this step's own tensor."""
