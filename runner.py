@@ -46,7 +46,7 @@ def list_names(options: argparse.Namespace) -> int:
     from report.console import print_list
 
     config = PRESETS["quick"].config
-    setting = Setting(base=config, stages=len(config.net.arguments["units"]))
+    setting = Setting(base=config, stages=len(config.net.arguments["units"]), preset="quick")
     print_list(console, [SUITES[name].value(setting) for name in SUITES.names()])
     return 0
 

@@ -205,8 +205,9 @@ def _aggregate(study: Study, variant: StudyVariant, outcomes: Outcomes) -> dict[
     own = _top1(variant, outcomes)
     statuses = Counter(outcomes[key].status for key in variant.keys.values() if key in outcomes)
     metrics = _estimate("top1_error", interval(own.values())) | {"n": float(len(own))}
-    if variant.name != study.reference:
-        metrics |= _estimate("difference", paired_difference(own, _top1(study.variant(study.reference), outcomes)))
+    reference = study.reference_of(variant)
+    if variant.name != reference:
+        metrics |= _estimate("difference", paired_difference(own, _top1(study.variant(reference), outcomes)))
     cost = {"parameters": float(variant.cost.parameters), "macs": float(variant.cost.macs)}
     return metrics | cost | {"diverged": float(statuses["diverged"]), "failed": float(statuses["failed"] + statuses["damaged"])}
 
@@ -231,7 +232,7 @@ def _parent_status(variant: StudyVariant, own: list[Outcome]) -> RunStatus:
 def _note(study: Study, variant: StudyVariant) -> str:
     same = f"\n\nThe same network as `{variant.same_as}`: the two share their trials." if variant.same_as else ""
     lines = "\n".join(f"- seed {seed}: `{key}`" for seed, key in variant.keys.items())
-    return f"{study.title}, variant **{variant.name}**, reference **{study.reference}**.{same}\n\n{lines}"[:NOTE_LIMIT]
+    return f"{study.title}, variant **{variant.name}**, reference **{study.reference_of(variant)}**.{same}\n\n{lines}"[:NOTE_LIMIT]
 
 
 def _finals(result: Result) -> dict[str, float]:

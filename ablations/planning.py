@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.presets import Preset
-from ablations.study import Cost, Study, StudyData, StudyVariant
+from ablations.study import Cost, Start, Study, StudyData, StudyVariant
 from ablations.suite import SUITES, Setting, Suite
-from senet_core.config import Config, canonical, differences, flat
+from senet_core.config import Config, Net, canonical, differences, flat
 from senet_core.errors import InputError
 from senet_core.registry import DATASETS
 from senet_core.seeds import Seed, normal_seed
@@ -66,8 +66,12 @@ class Order:
 
 
 def base_config(order: Order) -> Config:
-    """The preset's recipe with the overrides; another data set drops the arguments that belonged to the preset's own."""
+    """The preset's recipe with the overrides; another network or data set drops the arguments that belonged to the preset's own."""
     config, overrides = order.preset.config, dict(order.overrides)
+    network = overrides.pop("net.name", config.net.name)
+    if network != config.net.name:  # the preset's own network and its arguments go; what sits in it, and where, stays
+        kept = {name: value for name, value in config.tree()["net"].items() if name in Net.model_fields}
+        config = Config.of(config.tree() | {"net": {**kept, "name": network}})
     name = overrides.pop("data.name", config.data.name)
     if name != config.data.name:
         tree = config.tree() | {"data": {"name": name, "holdout": config.data.holdout}}
@@ -83,9 +87,9 @@ def plan_study(name: str, order: Order, source: DataSource) -> Study:
     from senet_core.resolve import resolve, stage_count
 
     make = SUITES[name].value
-    base = base_config(order)
-    _, facts = source.opened(base)
-    suite = make(Setting(base=base, stages=stage_count(base.net)))
+    _, facts = source.opened(base_config(order))
+    base = resolve(base_config(order), facts)
+    suite = make(Setting(base=base, stages=stage_count(base.net), preset=order.preset.name))
     _refuse_lost_overrides(suite, order, facts)
     configs = {variant.name: resolve(variant.config, facts) for variant in suite.variants}
     return Study(
@@ -114,9 +118,10 @@ def _study_variants(suite: Suite, configs: Mapping[str, Config], seeds: Sequence
     from senet_core.cost import cost
     from senet_core.function import first_equal
     from senet_core.identity import trial_key
+    from senet_core.start import start
 
     firsts = first_equal(list(configs.values()), facts)
-    names, reference = list(configs), configs[suite.reference]
+    names = list(configs)
     studied = []
     for place, variant in enumerate(suite.variants):
         config, shared = configs[variant.name], configs[names[firsts[place]]]
@@ -125,11 +130,13 @@ def _study_variants(suite: Suite, configs: Mapping[str, Config], seeds: Sequence
             StudyVariant(
                 name=variant.name,
                 config=config,
-                changes=differences(reference, config),
+                changes=differences(configs[variant.against or suite.reference], config),
                 cost=Cost(parameters=price.parameters, macs=price.macs, hidden_widths=price.hidden_widths),
                 keys={_seed_text(seed): trial_key(shared, seed, facts.fingerprint) for seed in seeds},
                 published=variant.published,
                 same_as=names[firsts[place]] if firsts[place] != place else None,
+                against=variant.against,
+                start=Start(**asdict(start(config, facts))),
             )
         )
     return tuple(studied)

@@ -28,6 +28,16 @@ class Epoch(Frozen):
     lr: float
 
 
+class Gates(Frozen):
+    """One block's gates after training, by its path in the network: of ``channels`` channels, in how many the gate is ``dead`` (the same
+    value whatever it is shown), and the ``mean`` of all its gates."""
+
+    path: str
+    channels: int
+    dead: int
+    mean: float
+
+
 class Timing(Frozen):
     """Seconds: of each epoch's training, of the final evaluation, and of the whole trial over all its sittings."""
 
@@ -68,5 +78,13 @@ class Result(Frozen):
     evaluated_on: Literal["test", "holdout"]
     data_label: str
     history: tuple[Epoch, ...]
+    gates: tuple[Gates, ...] | None = None
+    """None for a diverged trial, and for one that was stored before gates were looked at."""
     timing: Timing
     provenance: Provenance
+
+    @property
+    def dead_gates(self) -> float | None:
+        """The share of dead gates over all gated blocks; None where there is no such block, or nobody looked."""
+        channels = sum(block.channels for block in self.gates or ())
+        return sum(block.dead for block in self.gates or ()) / channels if channels else None

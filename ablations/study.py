@@ -14,6 +14,14 @@ from ablations.suite import Claim
 from senet_core.config import Config, Frozen
 
 
+class Start(Frozen):
+    """How a variant's network stands when training starts (``senet_core.start``): the norm of the gradient at its stem, and the share of
+    dead gates (None where no block is gated). Seed 0, noise in place of images."""
+
+    stem_gradient: float
+    dead_gates: float | None
+
+
 class Cost(Frozen):
     """What a variant costs: parameters, multiply-adds of one image's forward pass, and the hidden widths really built."""
 
@@ -39,7 +47,8 @@ class StudyVariant(Frozen):
     """One variant as resolved: its full config, what it changes against the reference, its cost, and a key per seed.
 
     ``changes`` is {dotted path: [reference's value, this variant's value]}. ``same_as`` names an earlier variant of the study that
-    builds the very same network (a null ablation): the two share their trials.
+    builds the very same network (a null ablation): the two share their trials. ``against`` is the variant that its row is compared with,
+    itself for a row that is compared with none.
     """
 
     name: str
@@ -49,6 +58,8 @@ class StudyVariant(Frozen):
     keys: dict[str, str]
     published: str | None = None
     same_as: str | None = None
+    against: str | None = None
+    start: Start | None = None
 
 
 class Study(Frozen):
@@ -83,6 +94,7 @@ class Study(Frozen):
         names = {variant.name for variant in self.variants}
         contrasts = [contrast for claim in self.claims for contrast in claim.contrasts]
         used = {self.reference, *(name for c in contrasts for name in (c.variant, c.reference))}
+        used |= {variant.against for variant in self.variants if variant.against is not None}
         if not used <= names or not all(set(variant.keys) >= set(self.seeds) for variant in self.variants):
             raise ValueError("a study must hold all variants that it names and a key for each of their seeds")
         return self
@@ -92,6 +104,10 @@ class Study(Frozen):
         for seed in self.seeds if seeds is None else seeds:
             for variant in self.variants:
                 yield variant, seed, variant.keys[seed]
+
+    def reference_of(self, variant: StudyVariant) -> str:
+        """The name of the variant that a row is compared with; its own where it is compared with none."""
+        return variant.against or self.reference
 
     def variant(self, name: str) -> StudyVariant:
         """The variant of that name; raises ``KeyError`` if there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,11 +15,16 @@ Expectation = Literal["better", "worse", "equivalent"]
 
 
 class Variant(Frozen):
-    """A name and a config; ``published`` is the row of the paper's table that it redraws, if there is one."""
+    """A name and a config.
+
+    ``published`` is the row of the paper's table that it redraws, if there is one. ``against`` names the variant that its row is compared
+    with: the suite's reference unless stated; its own name for a row that is compared with none.
+    """
 
     name: str
     config: Config
     published: str | None = None
+    against: str | None = None
 
 
 class Contrast(Frozen):
@@ -61,7 +66,8 @@ class Suite(Frozen):
         if len(set(names)) < len(names):
             raise InputError(f"The suite '{self.name}' has two variants of one name.")
         contrasts = [contrast for claim in self.claims for contrast in claim.contrasts]
-        for name in [self.reference, *(n for c in contrasts for n in (c.variant, c.reference))]:
+        used = [name for c in contrasts for name in (c.variant, c.reference)]
+        for name in [self.reference, *used, *(v.against for v in self.variants if v.against is not None)]:
             if name not in names:
                 raise unknown(f"variant of the suite '{self.name}'", name, names)
         return self
@@ -78,10 +84,41 @@ class Suite(Frozen):
 
 
 class Setting(Frozen):
-    """What a suite is made for: the preset's recipe with the user's overrides, and how many stages its network has."""
+    """What a suite is made for: the preset's recipe with the user's overrides, how many stages its network has, the preset's name."""
 
     base: Config
     stages: int
+    preset: str
+
+    def block(self) -> dict[str, Any]:
+        """The setting's own block, name and arguments.
+
+        :raises InputError: if the setting has none.
+        """
+        block = self.base.net.block
+        if block is None:
+            raise InputError("This suite needs a network with a block, and net.block is none.")
+        return {"name": block.name, **block.arguments}
+
+    def se(self) -> dict[str, Any]:
+        """The arguments of the setting's SE block.
+
+        :raises InputError: if its block is another one.
+        """
+        arguments = self.block()
+        if arguments.pop("name") != "se":
+            raise InputError(f"This suite is about SE itself, so it cannot be made for the block '{self.block()['name']}'.")
+        return arguments
+
+    def shape(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Units and output widths of each stage.
+
+        :raises InputError: for a network that is not made of stages of equal units.
+        """
+        arguments = self.base.net.arguments
+        if "units" not in arguments or "widths" not in arguments:
+            raise InputError(f"This suite needs a network with units and widths for each stage, and '{self.base.net.name}' has none.")
+        return tuple(arguments["units"]), tuple(arguments["widths"])
 
 
 SUITES: Registry[Callable[[Setting], Suite]] = Registry("suite", "ablations.suites")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from ablations.planning import DataSource
 from ablations.provenance import commit, versions
-from ablations.result import Epoch, Errors, Provenance, Result, Timing
+from ablations.result import Epoch, Errors, Gates, Provenance, Result, Timing
 from ablations.store import Correctness, Store
 from ablations.study import Cost
 from senet_core.config import Config, Frozen
@@ -94,6 +95,7 @@ def _result(trial: Trial, store: Store, outcome: Outcome, facts: Facts, device: 
         evaluated_on=evaluated_on,
         data_label=facts.label,
         history=tuple(Epoch(epoch=e.epoch, loss=e.loss, error=e.error, lr=e.lr) for e in history),
+        gates=None if outcome.gates is None else tuple(Gates(**asdict(block)) for block in outcome.gates),
         timing=_timing(outcome),
         provenance=_provenance(outcome, device, _companions(trial, store, outcome)),
     )

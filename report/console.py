@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ablations.presets import PRESETS
 from ablations.result import Result
+from ablations.start_warnings import start_warnings
 from ablations.store import State, Store
 from ablations.study import Study
 from ablations.suite import Suite
@@ -57,7 +58,7 @@ def print_plan(console: Console, study: Study, states: Mapping[str, State], seco
     for variant in study.variants:
         cost = variant.cost
         cells = [
-            escape(variant.name) + (" (reference)" if variant.name == study.reference else ""),
+            escape(variant.name) + (" (reference)" if variant.name == study.reference_of(variant) else ""),
             "/".join(map(str, cost.hidden_widths)) or "–",
             f"{cost.parameters:,}",
             f"{cost.macs / 1e6:.2f} M",
@@ -66,6 +67,8 @@ def print_plan(console: Console, study: Study, states: Mapping[str, State], seco
         ]
         table.add_row(*cells, *([escape(changes(variant.changes))] if diff else []))
     console.print(table)
+    for sentence in start_warnings(study):
+        console.print(f"[yellow]{escape(sentence)}[/yellow]", highlight=False, soft_wrap=True)
 
 
 def _trials(same_as: str | None, states: Sequence[State]) -> str:

@@ -24,7 +24,7 @@ from ablations.suite import Claim, Contrast
 from report.figures import curves_figure, dots_figure, save, style
 from report.recipe import recipe
 from report.rows import Reading, Row, read
-from report.tables import aligned, difference_text, error_name, error_text, fixed_width, markdown, number, plain
+from report.tables import aligned, difference_text, error_name, error_text, fixed_width, markdown, number, one_reference, plain, signal
 from senet_core.errors import InputError
 from senet_core.files import publish_text
 
@@ -80,6 +80,7 @@ def _page(reading: Reading, figures: Sequence[tuple[str, str]]) -> str:
         correlation=_correlation(reading),
         few=any(_few(row.difference) for row in rows),
         figures=figures,
+        signal=signal(rows),
         recipe=recipe(study),
         claims=[(claim.text, _directions(reading, claim)) for claim in study.claims],
         finished=any(row.errors for row in rows),
@@ -107,7 +108,7 @@ def _figures(reading: Reading, folder: Path) -> list[tuple[str, str]]:
 
 def headline(study: Study, rows: Sequence[Row]) -> str:
     """What was measured (Markdown): the reference's error, and the differences to it with their intervals; no verdict."""
-    reference = next(row for row in rows if row.is_reference)
+    reference = next(row for row in rows if row.variant == study.reference)
     if reference.error.mean is None:
         return f'No trial of the reference "{plain(study.reference)}" has finished, so there are no differences yet.'
     images = (
@@ -115,6 +116,8 @@ def headline(study: Study, rows: Sequence[Row]) -> str:
     )
     opening = f'The reference "{plain(study.reference)}" errs on {error_text(reference.error)} % of the {images} (n = {reference.count})'
     others = [row for row in rows if row.difference and row.difference.mean is not None and row.same_as is None]
+    if others and one_reference(rows) is None:
+        return f"{opening}. The paired difference of a row to its own reference, in points, has {_compared(others, True)}.{_diverged(rows)}"
     if not others:
         return f"{opening}; no other variant has finished a trial at the same seeds.{_diverged(rows)}"
     return f"{opening}, and the paired difference to it, in points, has {_compared(others)}.{_diverged(rows)}"
@@ -126,7 +129,7 @@ def _diverged(rows: Sequence[Row]) -> str:
     return f" Diverged, and counted but not averaged: {', '.join(told)}." if told else ""
 
 
-def _compared(others: Sequence[Row]) -> str:
+def _compared(others: Sequence[Row], named: bool = False) -> str:
     kinds: dict[str, list[str]] = {
         "an interval that excludes 0 for": [],
         "an interval that includes 0 for": [],
@@ -135,7 +138,8 @@ def _compared(others: Sequence[Row]) -> str:
     excludes, includes, few = kinds.values()
     for row in others:
         kind = few if _few(row.difference) else excludes if _resolved(row.difference) else includes
-        kind.append(f"{plain(row.variant)} ({difference_text(row.difference)})")
+        to = f" against {plain(row.reference)}" if named else ""
+        kind.append(f"{plain(row.variant)}{to} ({difference_text(row.difference)})")
     return ", and ".join(f"{words} {'; '.join(told)}" for words, told in kinds.items() if told)
 
 

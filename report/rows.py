@@ -18,7 +18,7 @@ from ablations.published import published
 from ablations.result import Result
 from ablations.statistics import Estimate, interval, paired_difference, seed_correlation
 from ablations.store import DamagedStore, State, Store
-from ablations.study import Study, StudyVariant
+from ablations.study import Start, Study, StudyVariant
 from ablations.suite import Contrast
 
 REASONS: Mapping[State, str] = {
@@ -43,15 +43,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of an error table. Errors are top-1 in percent, differences in percentage points against the study's reference.
+    """One line of an error table. Errors are top-1 in percent, differences in percentage points against the row's own reference.
 
-    ``published`` and ``published_difference`` are the paper's own numbers, of its network on its data. ``errors`` is {seed: error} of the
+    ``published`` and ``published_difference`` are the paper's own numbers, of its network on its data. ``start`` is how the network stands
+    before training, ``dead_gates`` the mean share of dead gates after it (None where nobody looked). ``errors`` is {seed: error} of the
     finished trials, ``states`` counts the seeds by what is stored of them. ``mixed`` names what differs ("commit", "device", a
     package) among the trials of this row and of the reference.
     """
 
     variant: str
-    is_reference: bool
+    reference: str
     hidden_widths: tuple[int, ...]
     parameters: int
     macs: int
@@ -61,8 +62,15 @@ class Row:
     published: Decimal | None
     published_difference: Decimal | None
     same_as: str | None
+    start: Start | None
+    dead_gates: float | None
     states: Mapping[State, int]
     mixed: tuple[str, ...]
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the row is compared with no other."""
+        return self.reference == self.variant
 
     @property
     def count(self) -> str:
@@ -154,34 +162,42 @@ def _ordered(study: Study) -> list[StudyVariant]:
 
 
 def _row(reading: Reading, variant: StudyVariant) -> Row:
-    reference = reading.study.reference
+    reference = reading.study.reference_of(variant)
     errors = reading.errors(variant.name)
-    is_reference = variant.name == reference
     error, difference = _published(reading.study, variant)
     return Row(
         variant=variant.name,
-        is_reference=is_reference,
+        reference=reference,
         hidden_widths=variant.cost.hidden_widths,
         parameters=variant.cost.parameters,
         macs=variant.cost.macs,
         errors=errors,
         error=interval(errors.values()),
-        difference=None if is_reference else paired_difference(errors, reading.errors(reference)),
+        difference=None if reference == variant.name else paired_difference(errors, reading.errors(reference)),
         published=error,
         published_difference=difference,
         same_as=variant.same_as,
+        start=variant.start,
+        dead_gates=_dead_gates(reading, variant.name),
         states=Counter(cell.state for cell in reading.cells if cell.variant == variant.name),
         mixed=_mixed(cell.result for cell in reading.cells if cell.variant in (variant.name, reference)),
     )
 
 
+def _dead_gates(reading: Reading, variant: str) -> float | None:
+    """The mean over the finished trials, or None where nobody looked or there is no gated block."""
+    shares = [c.result.dead_gates for c in reading.cells if c.variant == variant and c.result and c.result.dead_gates is not None]
+    return sum(shares) / len(shares) if shares else None
+
+
 def _published(study: Study, variant: StudyVariant) -> tuple[Decimal | None, Decimal | None]:
-    """The paper's error for the variant, and its difference to the paper's row of the study's reference."""
-    table, reference = published(study.table), study.variant(study.reference).published
+    """The paper's error for the variant, and its difference to the paper's row of the variant's reference."""
+    own = study.reference_of(variant)
+    table, reference = published(study.table), study.variant(own).published
     if table is None or variant.published is None:
         return None, None
     error = table.row(variant.published).error
-    if reference is None or variant.name == study.reference:
+    if reference is None or variant.name == own:
         return error, None
     return error, table.difference(variant.published, reference)
 

@@ -87,7 +87,7 @@ def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
         "MACs": [macs_text(row.macs) for row in rows],
         "n": [row.count for row in rows],
         error_name(study): [error_text(row.error) for row in rows],
-        f'Difference to "{plain(study.reference)}" (points)': ["reference" if r.is_reference else _paired(r) for r in rows],
+        **_differences(rows),
     }
     table = published(study.table)
     if table is not None:
@@ -95,6 +95,21 @@ def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
         columns[f"{where}, top-1 error (%)"] = [NONE if row.published is None else str(row.published) for row in rows]
         columns[f"{where}, difference (points)"] = [_paper_difference(row) for row in rows]
     return pd.DataFrame(columns)
+
+
+def _differences(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The column of differences, headed with the reference; where rows have several, a column names each row's own."""
+    texts = ["reference" if row.is_reference else _paired(row) for row in rows]
+    shared = one_reference(rows)
+    if shared is not None:
+        return {f'Difference to "{plain(shared)}" (points)': texts}
+    return {"Compared with": [NONE if row.is_reference else plain(row.reference) for row in rows], "Difference (points)": texts}
+
+
+def one_reference(rows: Sequence[Row]) -> str | None:
+    """The reference that all rows share, or None where there are several."""
+    names = {row.reference for row in rows}
+    return names.pop() if len(names) == 1 else None
 
 
 def _paired(row: Row) -> str:
@@ -118,7 +133,30 @@ def _paper_difference(row: Row) -> str:
 
 def markdown(study: Study, rows: Sequence[Row]) -> str:
     """The error table in Markdown."""
-    return aligned(frame(study, rows), words=("Variant", "Hidden widths"))
+    return aligned(frame(study, rows), words=("Variant", "Hidden widths", "Compared with"))
+
+
+def signal(rows: Sequence[Row]) -> str | None:
+    """Scale at the start and dead gates as a table in Markdown; None where neither was looked at."""
+    if all(row.start is None and row.dead_gates is None for row in rows):
+        return None
+    stems = {row.variant: row.start.stem_gradient for row in rows if row.start}
+    columns = {
+        "Variant": [plain(row.variant) for row in rows],
+        "Stem gradient at the start": [f"{row.start.stem_gradient:.3g}" if row.start else NONE for row in rows],
+        "Against the reference's": [_times(stems.get(row.variant), stems.get(row.reference)) for row in rows],
+        "Dead gates at the start (%)": [_percent(row.start.dead_gates if row.start else None) for row in rows],
+        "Dead gates after training (%)": [_percent(row.dead_gates) for row in rows],
+    }
+    return aligned(pd.DataFrame(columns), words=("Variant",))
+
+
+def _times(value: float | None, reference: float | None) -> str:
+    return NONE if value is None or not reference else f"× {value / reference:.2g}"
+
+
+def _percent(share: float | None) -> str:
+    return NONE if share is None else f"{100 * share:.1f}"
 
 
 def aligned(table: pd.DataFrame, words: Sequence[str]) -> str:
@@ -130,12 +168,15 @@ def aligned(table: pd.DataFrame, words: Sequence[str]) -> str:
 
 def fixed_width(study: Study, rows: Sequence[Row]) -> str:
     """Variant, n, error and difference in columns of the width of their content, for a terminal."""
-    headings = ("Variant", "n", error_name(study), f'Difference to "{study.reference}"')
-    lines = [headings, *(_terminal_line(row) for row in rows)]
+    shared = one_reference(rows)
+    headings = ("Variant", "n", error_name(study), f'Difference to "{shared}"' if shared else "Difference")
+    lines = [headings, *(_terminal_line(row, named=shared is None) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def _terminal_line(row: Row) -> tuple[str, str, str, str]:
+def _terminal_line(row: Row, named: bool) -> tuple[str, str, str, str]:
     difference = "reference" if row.is_reference else difference_text(row.difference)
+    if named and not row.is_reference:
+        difference += f" to {' '.join(row.reference.split())}"
     return " ".join(row.variant.split()), row.count, error_text(row.error), difference

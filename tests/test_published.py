@@ -68,7 +68,7 @@ def test_unknown_tables_and_rows_are_named_with_the_nearest() -> None:
 @pytest.mark.parametrize("name", SUITES.names())
 def test_every_suite_names_rows_that_its_table_has(name: str) -> None:
     config = PRESETS["smoke"].config
-    suite = SUITES[name].value(Setting(base=config, stages=3))
+    suite = SUITES[name].value(Setting(base=config, stages=3, preset="smoke"))
     if suite.table is not None:
         rows = [variant.published for variant in suite.variants if variant.published is not None]
         assert rows and set(rows) <= set(table(suite.table).names())
