@@ -238,6 +238,8 @@ def _note(study: Study, variant: StudyVariant) -> str:
 def _finals(result: Result) -> dict[str, float]:
     metrics: dict[str, float] = {"parameters": result.cost.parameters, "macs": result.cost.macs}
     metrics |= {"seconds": result.timing.total, "images_per_second": result.timing.images_per_second}
+    if result.dead_gates is not None:
+        metrics["dead_gates"] = result.dead_gates
     if result.errors:
         metrics |= {"top1_error": result.errors.top1, "top5_error": result.errors.top5, "evaluation_loss": result.errors.loss}
     return _finite(metrics)

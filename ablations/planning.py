@@ -166,6 +166,8 @@ def _refuse_lost_overrides(suite: Suite, order: Order, facts: Facts) -> None:
         raise InputError(f"The suite '{suite.name}' changes {path} itself, so it cannot be set from the command line.")
     whole = resolve(base_config(order), facts)
     for path, value in order.overrides.items():
+        if path in ("net.name", "data.name"):  # always read; and without it, the arguments beside it would be another's
+            continue
         rest = {other: its for other, its in order.overrides.items() if other != path and not other.startswith(f"{path}.")}
         if flat(whole.tree()).get(path) != value and resolve(base_config(replace(order, overrides=rest)), facts) == whole:
             raise InputError(f"--{path} changes nothing here: this recipe does not read it.")

@@ -47,7 +47,8 @@ def print_list(console: Console, suites: Sequence[Suite]) -> None:
         presets.add_row(preset.name, escape(preset.summary))
     console.print(presets, "")
     for kind in (DATASETS, NETWORKS, BLOCKS):
-        console.print(f"[bold]{kind.kind.capitalize()}s[/bold]  {', '.join(kind.names())}", highlight=False)
+        named = f" (by their published names: {', '.join(kind.also)})" if kind.also else ""
+        console.print(f"[bold]{kind.kind.capitalize()}s[/bold]  {', '.join(kind.names())}{named}", highlight=False)
 
 
 def print_plan(console: Console, study: Study, states: Mapping[str, State], seconds: Mapping[str, float], diff: bool) -> None:

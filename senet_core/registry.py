@@ -13,7 +13,7 @@ import inspect
 import pkgutil
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from senet_core.architectures import ARCHITECTURES
 from senet_core.config import tuples
 from senet_core.errors import InputError, nearest, unknown
 
@@ -87,10 +88,14 @@ def _checked(what: str, annotation: Any, value: Any) -> Any:
 
 
 class Registry(Generic[T]):
-    """Names to things of one kind, found in the files of one package (or only by decorator, where ``package`` is None)."""
+    """Names to things of one kind, found in the files of one package (or only by decorator, where ``package`` is None).
 
-    def __init__(self, kind: str, package: str | None = None) -> None:
+    ``also`` are further names that a user may write for things of this kind; an unknown name is told of them too.
+    """
+
+    def __init__(self, kind: str, package: str | None = None, also: Iterable[str] = ()) -> None:
         self.kind = kind
+        self.also = tuple(also)
         self._package = package
         self._entries: dict[str, Entry[T]] = {}
 
@@ -120,7 +125,7 @@ class Registry(Generic[T]):
         if name not in self._entries and name in self._files():
             importlib.import_module(f"{self._package}.{name}")
         if name not in self._entries:
-            raise unknown(self.kind, name, self.names())
+            raise unknown(self.kind, name, [*self.names(), *self.also])
         return self._entries[name]
 
     def _files(self) -> list[str]:
@@ -169,5 +174,5 @@ def load_file(path: Path) -> None:
 
 
 BLOCKS: Registry[Any] = Registry("block", "senet_core.blocks")
-NETWORKS: Registry[Any] = Registry("network", "senet_core.networks")
+NETWORKS: Registry[Any] = Registry("network", "senet_core.networks", also=ARCHITECTURES)
 DATASETS: Registry[Any] = Registry("data set", "senet_core.data")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ablations.result import Epoch, Errors, Provenance, Result, Timing
+from ablations.result import Epoch, Errors, Gates, Provenance, Result, Timing
 from ablations.statistics import Estimate
 from ablations.store import Correctness, Failure, Store
-from ablations.study import Cost, Study, StudyData, StudyVariant
+from ablations.study import Cost, Start, Study, StudyData, StudyVariant
 from ablations.suite import Claim, Contrast
 from report.document import command, direction, summary, write
 from report.figures import curves, dots, style
@@ -229,6 +229,41 @@ def test_claims_are_told_by_the_direction_against_their_own_reference(tmp_path: 
     told = [line.rsplit("**", 2)[1] for line in text.splitlines() if "expected is" in line]
     assert told == ["direction agrees", "direction is reversed", "not resolved", "higher error is seen"]
     assert direction(contrasts[0], Estimate(-1.0, -1.1, -0.9, 2)) == "not resolved"
+
+
+def with_variants(study: Study, changes: Mapping[str, Mapping[str, object]]) -> Study:
+    """The study with some variants changed."""
+    variants = tuple(v.model_copy(update=dict(changes.get(v.name, {}))) for v in study.variants)
+    return study.model_copy(update={"variants": variants})
+
+
+def test_a_row_stands_beside_its_own_reference(tmp_path: Path) -> None:
+    store, study = make_store(tmp_path, WRONG)
+    store.save_study(with_variants(study, {"r=4": {"against": "none"}, "none": {"against": "none"}}))
+    study = store.study(study.name)
+    found = {row.variant: row for row in rows(study, store)}
+    assert found["none"].is_reference and found["none"].difference is None and found["r=16"].is_reference
+    against_none, against_r16 = found["r=4"].difference, found["r=8"].difference
+    assert against_none and against_none.mean == pytest.approx(np.mean([-1.0, -1.6, -1.0]))
+    assert against_r16 and against_r16.mean == pytest.approx(np.mean([-0.1, 0.1, -0.2]))
+    text = page(store, tmp_path / "out")
+    assert "| Compared with" in text and "its own reference" in text and "r=4 against none (−1.2" in text
+    assert " to none" in summary(study, store) and " to r=16" in summary(study, store)
+
+
+def test_the_scale_at_the_start_and_dead_gates_are_told_where_they_were_looked_at(tmp_path: Path) -> None:
+    store, study = make_store(tmp_path, WRONG)
+    assert "Signal and gates" not in page(store, tmp_path / "a")
+    starts = {"r=16": Start(stem_gradient=2.0, dead_gates=0.0), "none": Start(stem_gradient=50.0, dead_gates=None)}
+    store.save_study(with_variants(study, {name: {"start": start} for name, start in starts.items()}))
+    result = store.result(key(0, 0))
+    assert result is not None
+    gates = (Gates(path="a", channels=30, dead=3, mean=0.5), Gates(path="b", channels=10, dead=5, mean=0.1))
+    (store.trial(key(0, 0)) / "result.json").unlink()
+    store.save_result(result.model_copy(update={"gates": gates}))
+    table = page(store, tmp_path / "b").partition("## Signal and gates")[2]
+    cells = {name: [cell.strip() for cell in line(table, f"| {name} ").split("|")[2:6]] for name in ("r=16", "none")}
+    assert cells == {"r=16": ["2", "× 1", "0.0", "20.0"], "none": ["50", "× 25", "–", "–"]}
 
 
 def test_rows_of_mixed_trials_are_marked(tmp_path: Path) -> None:

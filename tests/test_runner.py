@@ -83,6 +83,22 @@ def test_the_reports_numbers_are_those_of_the_per_image_correctness(finished: Pa
             assert abs(shown - np.mean(errors)) < 0.51, line
 
 
+def test_results_tell_the_dead_gates_and_the_page_and_the_plan_do_too(finished: Path, ablate: Run) -> None:
+    results = {key: Store(finished).result(key) for key in Store(finished).keys()}
+    gated = [result for result in results.values() if result and result.config.net.block]
+    assert gated and all(result.gates and result.dead_gates is not None for result in gated)
+    assert [r.gates for r in results.values() if r and r.config.net.block is None] == [()] * 2
+    assert "## Signal and gates" in next(finished.glob("reports/excitation-*/report.md")).read_text(encoding="utf-8")
+    _, out, _ = ablate("plan", "excitation", *TINY, *SHAPE, "--seeds", 2, "--workspace", finished)
+    assert re.search(r"relu: \d+ % of the gates have the same value", " ".join(out.split()))
+
+
+def test_every_block_trains_through_a_suite(tmp_path: Path, ablate: Run) -> None:
+    words = [*TINY[:2], "--train.epochs", "1", "--data.train", "192", "--data.test", "100", "--threads", "1", *SHAPE]
+    code, out, _ = ablate("run", "attention", *words, "--seeds", 1, "--workspace", tmp_path, "--no-mlflow")
+    assert code == 0 and "13 trained, 0 of them diverged; 0 failed, 0 damaged." in out
+
+
 def test_more_seeds_extend_the_study_and_train_only_what_is_missing(finished: Path, ablate: Run, tmp_path: Path) -> None:
     workspace = copied(finished, tmp_path)
     code, out, _ = ablate("run", "squeeze", *TINY, *SHAPE, "--seed-list", "2", "--workspace", workspace, "--no-mlflow")

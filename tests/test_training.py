@@ -65,6 +65,25 @@ def test_a_resume_equals_an_uninterrupted_run_bit_for_bit(arrays: Arrays, facts:
     assert resumed.progress.sittings == (2 if steps >= 8 else 1)
 
 
+def test_a_resume_repeats_the_kernels_that_the_checkpoint_states(arrays: Arrays, facts: Facts, tmp_path: Path) -> None:
+    config, asked = recipe(facts, **{"train.precision": "bf16"}), iter(range(1000))
+    rounded, native = Execution(threads=1, kernels="rounded"), Execution(threads=1)
+    whole = fit(config, 0, arrays, facts, device=CPU, execution=rounded)
+    with pytest.raises(Interrupted):
+        options = {"checkpoints": Checkpoints(tmp_path), "should_stop": lambda: next(asked) >= 10}
+        fit(config, 0, arrays, facts, device=CPU, execution=rounded, **options)
+    resumed = fit(config, 0, arrays, facts, device=CPU, execution=native, checkpoints=Checkpoints(tmp_path))
+    assert resumed.execution == rounded and same(whole, resumed)
+
+
+def test_the_gates_of_a_trained_network_are_looked_at_without_moving_anything(arrays: Arrays, facts: Facts) -> None:
+    outcome = trained(recipe(facts), arrays, facts)
+    assert outcome.gates is not None
+    assert [(g.path, g.channels) for g in outcome.gates] == [("stages.stage1.unit1.standard", 8), ("stages.stage2.unit1.standard", 16)]
+    assert all(0 <= g.dead <= g.channels and 0 < g.mean < 1 for g in outcome.gates)
+    assert trained(recipe(facts, **{"net.block": None}), arrays, facts).gates == ()
+
+
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(arrays: Arrays, facts: Facts, tmp_path: Path) -> None:
     config, said, asked = recipe(facts), [], iter(range(1000))
     with pytest.raises(Interrupted):
@@ -86,7 +105,7 @@ def test_each_stream_moves_what_it_is_for(arrays: Arrays, facts: Facts, stream: 
 
 def test_a_loss_that_is_not_finite_is_a_diverged_outcome(arrays: Arrays, facts: Facts) -> None:
     outcome = trained(recipe(facts, **{"train.lr": 1e18}), arrays, facts)
-    assert outcome.status == "diverged" and outcome.evaluation is None
+    assert outcome.status == "diverged" and outcome.evaluation is None and outcome.gates is None
     assert all(np.isfinite([record.loss for record in outcome.progress.history]))
 
 

@@ -86,6 +86,6 @@ def _parameters(arguments: dict[str, object], units: Widths, widths: Widths) -> 
 
 
 def _is_the_presets_own(setting: Setting) -> bool:
-    own = PRESETS[setting.preset].config.net
-    given = setting.base.net
-    return given.name == own.name and given.block == setting.base.net.block and own.arguments.items() <= given.arguments.items()
+    own, given = PRESETS[setting.preset].config.net, setting.base.net
+    pairs = [(own, given), (own.block, given.block)]
+    return all(a and b and a.name == b.name and a.arguments.items() <= b.arguments.items() for a, b in pairs)
