@@ -26,6 +26,7 @@ from ablations.study import Study
 from ablations.suite import SUITES, Setting
 from senet_core.config import canonical
 from senet_core.errors import InputError, unknown
+from senet_core.files import publish_text
 from senet_core.registry import load_file
 from senet_core.seeds import Seed, normal_seed
 
@@ -158,6 +159,46 @@ def ui(options: argparse.Namespace) -> int:
     return 0
 
 
+def cost(options: argparse.Namespace) -> int:
+    """Published parameters and multiply-adds beside ours, with what explains a difference."""
+    from ablations.costs import compare, scores
+    from report.costs import csv_text, markdown, print_costs
+
+    formats = list(dict.fromkeys(options.format or ()))
+    if options.out is None and len(formats) > 1:
+        raise InputError("Several formats need --out DIR, a folder for their files.")
+    if options.out is not None:
+        _writable(options.out)
+    with errors.status("Counting about a hundred networks …"):
+        lines = compare()
+    if options.out is None and not formats:
+        print_costs(console, lines, scores(lines))
+        return 0
+    for kind in formats or ("md", "csv"):
+        text = markdown(lines, scores(lines)) if kind == "md" else csv_text(lines)
+        if options.out is None:
+            sys.stdout.write(text)
+        else:
+            publish_text(options.out / f"costs.{kind}", text)
+            _say(f"Written: {options.out / f'costs.{kind}'}")
+    return 0
+
+
+def describe(options: argparse.Namespace) -> int:
+    """The network of one variant, or of --net.name, layer by layer."""
+    from ablations.describing import chosen
+    from report.description import print_description
+    from senet_core.describe import by_unit
+    from senet_core.describe import describe as described
+
+    config, facts = chosen(options.suite, options.variant, _order(options), _source(options), options.size)
+    found = described(config, facts)
+    name = f"{options.suite}: {options.variant}" if options.suite else config.net.name
+    lines = by_unit(found.lines) if options.units else found.lines
+    print_description(console, f"{name} on {facts.label}, {len(facts.classes)} classes", lines, found.cost)
+    return 0
+
+
 # -- what the commands share
 
 
@@ -282,7 +323,7 @@ def _warn(sentence: str) -> None:
 
 # -- the way in
 
-COMMANDS = {"list": list_names, **{function.__name__: function for function in (plan, run, status, show, report, sync, ui)}}
+COMMANDS = {"list": list_names, **{function.__name__: function for function in (plan, describe, cost, run, status, show, report, sync, ui)}}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -290,8 +331,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         rest, recipe = take_recipe(sys.argv[1:] if words is None else words)
         options = parser(COMMANDS).parse_args(rest)
-        if recipe and options.command not in ("plan", "run"):
-            raise InputError(f"--{next(iter(recipe))}: only plan and run take recipe fields.")
+        if recipe and options.command not in ("plan", "run", "describe"):
+            raise InputError(f"--{next(iter(recipe))}: only plan, run and describe take recipe fields.")
         options.recipe = recipe
         if getattr(options, "load", None):
             load_file(options.load)

@@ -135,15 +135,26 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("suites", nargs="*", metavar="SUITE", help=what)
         default = "quick" if name in ("plan", "run") else None
         add("--preset", default=default, help=f"one of {', '.join(PRESETS)}" + (f" (default {default})" if default else ""))
+    if name == "describe":
+        command.add_argument("suite", nargs="?", metavar="SUITE", help="a suite; none for the preset's own network or that of --net.name")
+        command.add_argument("variant", nargs="?", metavar="VARIANT", help="one of its variants")
+        command.set_defaults(seeds=None, seed_list=None)
+        add("--preset", default="quick", help=f"one of {', '.join(PRESETS)} (default quick)")
+        add("--size", type=count, metavar="PIXELS", help="for images of that size and 1000 classes instead of the data")
+        add("--units", action="store_true", help="a line for each unit instead of each layer")
+    if name == "cost":
+        add("--format", nargs="+", choices=("md", "csv"), help="Markdown or CSV; with --out both unless one is named")
+        add("--out", type=Path, metavar="DIR", help="write costs.md and costs.csv there instead of printing")
     if name in ("plan", "run"):
         add("--all", action="store_true", help="all suites")
         seeds = command.add_mutually_exclusive_group()
         seeds.add_argument("--seeds", type=count, action=Once, help="how many seeds, from 0 (default 3)")
         seeds.add_argument("--seed-list", type=seed_list, action=Once, metavar="0,1,2", help="which seeds")
-        add("--dataset", help="a data set instead of the preset's")
-        add("--data-root", type=Path, metavar="DIR", help="where its files are")
         add("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         add("--threads", type=count, help="CPU threads (default: all cores)")
+    if name in ("plan", "run", "describe"):
+        add("--dataset", help="a data set instead of the preset's")
+        add("--data-root", type=Path, metavar="DIR", help="where its files are")
         add("--load", type=Path, metavar="FILE.py", help="a file of your own that registers blocks, networks, data sets or suites")
     if name == "plan":
         add("--diff", action="store_true", help="show what each variant changes against the reference")
@@ -162,5 +173,5 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         )
     if name == "ui":
         add("--port", type=int, help="a port on 127.0.0.1 (default: a free one)")
-    if name != "list":
+    if name not in ("list", "cost"):
         add("--workspace", type=Path, default=Path("runs"), metavar="DIR", help="where everything is kept (default runs/)")

@@ -90,7 +90,7 @@ def plan_study(name: str, order: Order, source: DataSource) -> Study:
     _, facts = source.opened(base_config(order))
     base = resolve(base_config(order), facts)
     suite = make(Setting(base=base, stages=stage_count(base.net), preset=order.preset.name))
-    _refuse_lost_overrides(suite, order, facts)
+    refuse_lost_overrides(suite, order, facts)
     configs = {variant.name: resolve(variant.config, facts) for variant in suite.variants}
     return Study(
         name=_study_name(suite.name, order, facts),
@@ -156,7 +156,7 @@ def _study_data(config: Config, facts: Facts) -> StudyData:
     )
 
 
-def _refuse_lost_overrides(suite: Suite, order: Order, facts: Facts) -> None:
+def refuse_lost_overrides(suite: Suite, order: Order, facts: Facts) -> None:
     """An override that would change nothing is an error: the suite varies that field itself, or the recipe does not read it."""
     from senet_core.resolve import resolve
 
