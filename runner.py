@@ -9,32 +9,27 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from ablations import tracking
+from ablations import asked, tracking
 from ablations.made import remember, remembered
 from ablations.options import parser, take_recipe
 from ablations.plans import sources
-from ablations.presets import PRESETS, preset
+from ablations.presets import PRESETS
 from ablations.selection import places, selected
 from ablations.store import DamagedStore, Store
 from ablations.study import Study
 from ablations.suite import SUITES, Setting
-from senet_core.config import canonical
 from senet_core.errors import InputError, unknown
 from senet_core.files import publish_text
 from senet_core.registry import load_file
-from senet_core.seeds import Seed, normal_seed
 
 if TYPE_CHECKING:
     from ablations.execution import Observer, Summary
-    from ablations.planning import DataSource, Order
     from ablations.trial import Trial
-    from senet_core.training.execution import Machine
 
 console, errors = Console(), Console(stderr=True)
 
@@ -58,12 +53,12 @@ def plan(options: argparse.Namespace) -> int:
     from ablations.pricing import is_left, prices
     from report.console import print_plan
 
-    store, source = Store(options.workspace), _source(options)
-    studies = _planned(options, store, source)
-    queue = trials(studies, _seed_texts(options))
+    store, source = Store(options.workspace), asked.source(options)
+    studies = asked.studies(options, store, source)
+    queue = trials(studies, asked.seed_texts(options))
     states = {trial.key: store.state(trial.key) for trial in queue}
     left = [trial for trial in queue if is_left(states[trial.key])]
-    seconds = prices(left, source, _machine(options)) if left else {}
+    seconds = prices(left, source, asked.machine(options)) if left else {}
     for study in studies:
         print_plan(console, study, states, seconds, options.diff)
         console.print()
@@ -79,16 +74,16 @@ def run(options: argparse.Namespace) -> int:
     from ablations.pricing import is_left
     from ablations.progress import Progress
 
-    store, source = Store(options.workspace), _source(options)
+    store, source = Store(options.workspace), asked.source(options)
     store.usable()
     _writable(_out(options))
     with store.exclusively():
-        studies = _planned(options, store, source)
-        queue = trials(studies, _seed_texts(options))
+        studies = asked.studies(options, store, source)
+        queue = trials(studies, asked.seed_texts(options))
         left = [trial for trial in queue if is_left(store.state(trial.key), options.retry_failed)]
         for config in {trial.config.data.model_dump_json(): trial.config for trial in left}.values():
             source.prepare(config)
-        machine = _machine(options) if left else None
+        machine = asked.machine(options) if left else None
         for study in studies:
             store.save_study(study)
     stop, tracker = Stop(), _tracker(options, store, studies, left)
@@ -191,7 +186,7 @@ def describe(options: argparse.Namespace) -> int:
     from senet_core.describe import by_unit
     from senet_core.describe import describe as described
 
-    config, facts = chosen(options.suite, options.variant, _order(options), _source(options), options.size)
+    config, facts = chosen(options.suite, options.variant, asked.order(options), asked.source(options), options.size)
     found = described(config, facts)
     name = f"{options.suite}: {options.variant}" if options.suite else config.net.name
     lines = by_unit(found.lines) if options.units else found.lines
@@ -200,62 +195,6 @@ def describe(options: argparse.Namespace) -> int:
 
 
 # -- what the commands share
-
-
-def _source(options: argparse.Namespace) -> DataSource:
-    from ablations.planning import DataSource
-
-    return DataSource(options.data_root, options.workspace / "cache")
-
-
-def _planned(options: argparse.Namespace, store: Store, source: DataSource) -> list[Study]:
-    from ablations.extension import settled
-    from ablations.plans import planned
-
-    order, studies = _order(options), []
-    for name in _suites(options):
-
-        def plan(seeds: Sequence[Seed], suite: str = name) -> Study:
-            return planned(suite, replace(order, seeds=seeds), source)
-
-        studies.append(settled(store, plan, order.seeds))
-    return studies
-
-
-def _order(options: argparse.Namespace) -> Order:
-    from ablations.planning import Order
-
-    overrides = dict(options.recipe)
-    if options.dataset:
-        if "data.name" in overrides:
-            raise InputError("--dataset and --data.name say the same; give one of them.")
-        overrides["data.name"] = options.dataset
-    return Order(preset(options.preset), overrides, _seeds(options))
-
-
-def _seeds(options: argparse.Namespace) -> list[int]:
-    if options.seed_list is not None:
-        return list(options.seed_list)
-    return list(range(options.seeds if options.seeds is not None else 3))
-
-
-def _seed_texts(options: argparse.Namespace) -> list[str]:
-    return [canonical(normal_seed(seed)) for seed in _seeds(options)]
-
-
-def _machine(options: argparse.Namespace) -> Machine:
-    from senet_core.training.execution import Machine, choose, pick_device
-
-    return Machine(pick_device(options.device), choose(options.threads))
-
-
-def _suites(options: argparse.Namespace) -> list[str]:
-    names = SUITES.names() if options.all else list(dict.fromkeys(options.suites))
-    if not names:
-        raise InputError(f"Name one or more suites, or give --all. Known: {', '.join(SUITES.names())}.")
-    for name in names:
-        SUITES[name]
-    return names
 
 
 def _stored(store: Store, options: argparse.Namespace) -> list[Study]:

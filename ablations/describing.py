@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablations.planning import DataSource, Order, refuse_lost_overrides, base_config
+from ablations.planning import DataSource, Order, base_config, refuse_lost_overrides
 from ablations.suite import SUITES, Setting
 from senet_core.errors import InputError
 

@@ -84,7 +84,7 @@ def test_the_reports_numbers_are_those_of_the_per_image_correctness(finished: Pa
 
 
 def test_results_tell_the_dead_gates_and_the_page_and_the_plan_do_too(finished: Path, ablate: Run) -> None:
-    results = {key: Store(finished).result(key) for key in Store(finished).keys()}
+    results = {key: Store(finished).result(key) for key in Store(finished).keys()}  # noqa: SIM118
     gated = [result for result in results.values() if result and result.config.net.block]
     assert gated and all(result.gates and result.dead_gates is not None for result in gated)
     assert [r.gates for r in results.values() if r and r.config.net.block is None] == [()] * 2
