@@ -50,7 +50,7 @@ def _shapes(config: Config, facts: Facts) -> tuple[tuple[int, ...], ...]:
 def _response(config: Config, facts: Facts) -> _Response:
     network = build(config, facts, 0).double()
     start = tuple(parameter.detach().clone() for parameter in network.parameters())
-    _redraw(network)
+    redraw(network)
     rng = np.random.Generator(np.random.Philox(key=1))
     x = torch.from_numpy(rng.standard_normal((IMAGES, facts.channels, facts.size, facts.size)))
     weights = torch.from_numpy(rng.standard_normal((IMAGES, len(facts.classes))))
@@ -66,7 +66,7 @@ def _response(config: Config, facts: Facts) -> _Response:
 
 
 @torch.no_grad()
-def _redraw(network: nn.Module) -> None:
+def redraw(network: nn.Module) -> None:
     """Draw every parameter and buffer anew, counted by its place: weights scaled by their fan-in, variances positive."""
     for place, (_, value) in enumerate([*network.named_parameters(), *network.named_buffers()]):
         if not value.is_floating_point():
