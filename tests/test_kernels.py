@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from senet_core.dataset import Arrays, Facts
 from senet_core.resolve import resolve
 from senet_core.training.batches import Batches
 from senet_core.training.execution import choose
-from senet_core.training.kernels import Kernels, autocast
+from senet_core.training.kernels import Kernels, autocast, choose_kernels
 from senet_core.training.step import Step
 
 
@@ -76,8 +78,15 @@ def test_training_follows_native_kernels(facts: Facts, arrays: Arrays) -> None:
     assert losses["rounded"][-1] < losses["rounded"][0]
 
 
-def test_the_choice_is_a_function_of_the_processor_and_is_kept_with_the_execution() -> None:
+def test_the_choice_is_a_function_of_the_processor_and_is_kept_with_the_execution(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose(1).kernels == choose(2).kernels
+    flags = {"avx2 fma": "rounded", "avx512f avx512_bf16": "native", "amx_bf16": "native"}
+    for words, kernels in flags.items():
+        monkeypatch.setattr(Path, "read_text", lambda *_, words=words, **__: f"model name\t: x\nflags\t\t: fpu {words}\n")
+        assert choose_kernels() == kernels
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "Features\t: fp asimd bf16\n")
+    assert choose_kernels() == "native", "no x86"
+    monkeypatch.undo()
     assert choose().plain()["kernels"] in ("native", "rounded")
 
 

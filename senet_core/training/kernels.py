@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,12 +18,14 @@ _PRODUCTS = {functional.conv1d, functional.conv2d, functional.linear}
 
 
 def choose_kernels() -> Kernels:
-    """How bf16 is multiplied on this processor: "native" where it has the instructions (AVX512-BF16, AMX, any that is not x86), else
-    "rounded", because emulating each of them takes two to four times as long as an fp32 kernel does."""
-    if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2", "AVX512"):
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return "native" if native else "rounded"
-    return "native"
+    """How bf16 is multiplied on this processor: "rounded" on an x86 without instructions for it, because emulating each of them takes two
+    to four times as long as an fp32 kernel does; else "native", also where the processor cannot be asked (no /proc/cpuinfo)."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "native"
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
+    return "rounded" if flags is not None and not {"avx512_bf16", "amx_bf16"} & set(flags) else "native"
 
 
 def autocast(device: str, enabled: bool, kernels: Kernels) -> ExitStack:
