@@ -74,12 +74,13 @@ def curves_figure(found: Sequence[Curve], reference: str) -> Figure:
 
 
 def dots(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axes:
-    """One dot a seed and, above it, the mean with its interval; a line marks the reference's mean, an arrow an interval that goes on.
+    """One dot a seed and, above it, the mean with its interval; a line marks the mean of a reference that all rows share, an arrow an
+    interval that goes on.
 
     The axis is made for the dots: it follows an interval only as far as half the dots' own range on either side.
     """
     low, high = _limits(rows)
-    cut = False
+    cut, shared = False, len({row.reference for row in rows}) == 1
     for place, row in enumerate(rows):
         colour = RED if row.is_reference else BLUE
         errors = list(row.errors.values())
@@ -88,7 +89,7 @@ def dots(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axes:
         ]  # equal errors one below the other
         ax.plot(errors, heights, "o", color=colour, alpha=0.6, markersize=4.5, mew=0)
         cut |= _mean(ax, row, place - 0.14, colour, (low, high))
-        if row.is_reference and row.error.mean is not None:
+        if shared and row.is_reference and row.error.mean is not None:
             ax.axvline(row.error.mean, color=RED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.5)
     ax.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5))
     ax.set_yticks(range(len(rows)), [_name(row) for row in rows])
