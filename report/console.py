@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,9 +39,10 @@ def _table(title: str | None, *columns: str) -> Table:
 
 def print_list(console: Console, suites: Sequence[Suite]) -> None:
     """All names that a command line may use."""
-    table = _table("Suites", "name", "variants", "question", "source")
+    table = _table("Suites", "name", "variants", "question", "paper")
     for suite in suites:
-        table.add_row(suite.name, str(len(suite.variants)), escape(suite.question), suite.source.rpartition(", ")[2])
+        tables = re.search(r"Tables? \d+( and \d+)?", suite.source)
+        table.add_row(suite.name, str(len(suite.variants)), escape(suite.question), tables[0] if tables else "–")
     console.print(table, "")
     presets = _table("Presets", "name", "budget")
     for preset in PRESETS.values():
