@@ -24,8 +24,13 @@ def chosen(suite: str | None, variant: str | None, order: Order, source: DataSou
     :raises InputError: for an unknown suite or variant, with the nearest name, or a recipe that cannot be.
     """
     from senet_core.dataset import Facts
+    from senet_core.registry import BLOCKS, NETWORKS
     from senet_core.resolve import resolve, stage_count
 
+    net = base_config(order).net
+    NETWORKS[net.name]  # a wrong name is told before the data are asked for
+    if net.block is not None:
+        BLOCKS[net.block.name]
     if suite is not None:
         make = SUITES[suite].value
     if size is None:

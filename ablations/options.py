@@ -35,6 +35,16 @@ def count(text: str) -> int:
     return int(text)
 
 
+def pixels(text: str) -> int:
+    """The side of an image.
+
+    :raises argparse.ArgumentTypeError: unless it is a whole number from 1 to 1000.
+    """
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size of an image from 1 to 1000 pixels")
+    return int(text)
+
+
 def device(text: str) -> str:
     """A device by name; whether it is there is asked when something is to be trained.
 
@@ -140,7 +150,7 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("variant", nargs="?", metavar="VARIANT", help="one of its variants")
         command.set_defaults(seeds=None, seed_list=None)
         add("--preset", default="quick", help=f"one of {', '.join(PRESETS)} (default quick)")
-        add("--size", type=count, metavar="PIXELS", help="for images of that size and 1000 classes instead of the data")
+        add("--size", type=pixels, metavar="PIXELS", help="for images of that size and 1000 classes instead of the data")
         add("--units", action="store_true", help="a line for each unit instead of each layer")
     if name == "cost":
         add("--format", nargs="+", choices=("md", "csv"), help="Markdown or CSV; with --out both unless one is named")

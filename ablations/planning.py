@@ -14,7 +14,7 @@ from ablations.study import Cost, Start, Study, StudyData, StudyVariant
 from ablations.suite import SUITES, Setting, Suite
 from senet_core.config import Config, Net, canonical, differences, flat
 from senet_core.errors import InputError
-from senet_core.registry import DATASETS
+from senet_core.registry import BLOCKS, DATASETS
 from senet_core.seeds import Seed, normal_seed
 
 if TYPE_CHECKING:
@@ -115,31 +115,47 @@ def plan_study(name: str, order: Order, source: DataSource) -> Study:
 
 
 def _study_variants(suite: Suite, configs: Mapping[str, Config], seeds: Sequence[Seed], facts: Facts) -> tuple[StudyVariant, ...]:
-    from senet_core.cost import cost
     from senet_core.function import first_equal
     from senet_core.identity import trial_key
-    from senet_core.start import start
 
+    looks = {name: _looked_at(config, facts) for name, config in configs.items()}
     firsts = first_equal(list(configs.values()), facts)
     names = list(configs)
     studied = []
     for place, variant in enumerate(suite.variants):
         config, shared = configs[variant.name], configs[names[firsts[place]]]
-        price = cost(config, facts)
+        price, begun = looks[variant.name]
         studied.append(
             StudyVariant(
                 name=variant.name,
                 config=config,
                 changes=differences(configs[variant.against or suite.reference], config),
-                cost=Cost(parameters=price.parameters, macs=price.macs, hidden_widths=price.hidden_widths),
+                cost=price,
                 keys={_seed_text(seed): trial_key(shared, seed, facts.fingerprint) for seed in seeds},
                 published=variant.published,
                 same_as=names[firsts[place]] if firsts[place] != place else None,
                 against=variant.against,
-                start=Start(**asdict(start(config, facts))),
+                start=begun,
             )
         )
     return tuple(studied)
+
+
+def _looked_at(config: Config, facts: Facts) -> tuple[Cost, Start]:
+    """What a network costs and how it stands before training; where a user's own block fails in it, a sentence and no traceback."""
+    from senet_core.cost import cost
+    from senet_core.start import start
+
+    try:
+        price, begun = cost(config, facts), start(config, facts)
+    except InputError:
+        raise
+    except Exception as error:
+        block = config.net.block
+        if block is None or BLOCKS[block.name].source is None:
+            raise
+        raise InputError(f"The block '{block.name}' fails before anything trains: {type(error).__name__}: {error}") from error
+    return Cost(parameters=price.parameters, macs=price.macs, hidden_widths=price.hidden_widths), Start(**asdict(begun))
 
 
 def _study_data(config: Config, facts: Facts) -> StudyData:
@@ -162,7 +178,9 @@ def refuse_lost_overrides(suite: Suite, order: Order, facts: Facts) -> None:
 
     reference = suite.variant(suite.reference).config
     varied = {path for variant in suite.variants for path in differences(reference, variant.config)} - {"net.block"}
-    for path in sorted(varied & _nested(order.overrides).keys()):
+    for path, value in sorted(_nested(order.overrides).items()):
+        if path not in varied or (path.startswith("net.block.") and flat(reference.tree()).get(path) == value):
+            continue  # where the reference has the block as it was asked for, the other rows are what it is compared with
         raise InputError(f"The suite '{suite.name}' changes {path} itself, so it cannot be set from the command line.")
     whole = resolve(base_config(order), facts)
     for path, value in order.overrides.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -83,6 +83,10 @@ class Suite(Frozen):
         raise unknown(f"variant of the suite '{self.name}'", name, (v.name for v in self.variants))
 
 
+UNITS_OF_ONE_BLOCK = ("resnet", "preact_resnet", "resnext", "shake_shake")
+"""The networks that have one block in each unit, and it has the unit's output width."""
+
+
 class Setting(Frozen):
     """What a suite is made for: the preset's recipe with the user's overrides, how many stages its network has, the preset's name."""
 
@@ -99,6 +103,14 @@ class Setting(Frozen):
         if block is None:
             raise InputError("This suite needs a network with a block, and net.block is none.")
         return {"name": block.name, **block.arguments}
+
+    def label(self) -> str:
+        """What rows call the setting's block: "SE", or the block's name.
+
+        :raises InputError: if the setting has none.
+        """
+        name = str(self.block()["name"])
+        return "SE" if name == "se" else name
 
     def se(self) -> dict[str, Any]:
         """The arguments of the setting's SE block.
@@ -119,6 +131,21 @@ class Setting(Frozen):
         if "units" not in arguments or "widths" not in arguments:
             raise InputError(f"This suite needs a network with units and widths for each stage, and '{self.base.net.name}' has none.")
         return tuple(arguments["units"]), tuple(arguments["widths"])
+
+    def added_parameters(self, reductions: Sequence[int]) -> list[int]:
+        """What the setting's SE would add in each stage at these ratios, one a stage: equation 5 of the paper with whole hidden widths.
+
+        :raises InputError: unless there is one SE block in each unit, of the unit's output width.
+        """
+        units, widths = self.shape()
+        bias, net = bool(self.se().get("bias")), self.base.net
+        if net.name not in UNITS_OF_ONE_BLOCK or net.placement not in ("standard", "post", "identity"):
+            raise InputError(
+                f"This suite counts what SE adds at the end of each residual unit, so it cannot be made for the network '{net.name}' with "
+                f"placement '{net.placement}'. Networks: {', '.join(UNITS_OF_ONE_BLOCK)}; placements: standard, post, identity."
+            )
+        hidden = [max(1, width // reduction) for width, reduction in zip(widths, reductions, strict=True)]
+        return [n * (2 * w * h + (w + h) * bias) for n, w, h in zip(units, widths, hidden, strict=True)]
 
 
 SUITES: Registry[Callable[[Setting], Suite]] = Registry("suite", "ablations.suites")

@@ -49,3 +49,9 @@ def _made(block: Block, place: Place, seed: int) -> nn.Module:
             raise InputError(
                 f"The block '{block.name}' cannot be built for {place.channels} channels of size {place.size}: {error}."
             ) from error
+        except InputError:
+            raise
+        except Exception as error:
+            if BLOCKS[block.name].source is None:
+                raise
+            raise InputError(f"The block '{block.name}' cannot be built: {type(error).__name__}: {error}") from error

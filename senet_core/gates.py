@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from senet_core.gating import Gated
+from senet_core.gating import is_gated
 
 RANGE = 1e-6
 
@@ -34,7 +34,7 @@ def block_gates(network: nn.Module, batches: Iterable[Tensor]) -> list[BlockGate
     The network runs in evaluation mode and is left in the mode it was in. Blocks that offer no ``gates`` (controls that never look at
     their input, blocks that do not multiply) are not listed.
     """
-    seen = {path: _Seen() for path, module in network.named_modules() if _is_gated(module)}
+    seen = {path: _Seen() for path, module in network.named_modules() if is_gated(module)}
     hooks = [
         network.get_submodule(path).register_forward_pre_hook(lambda block, inputs, own=own: own.add(block.gates(inputs[0]), inputs[0]))
         for path, own in seen.items()
@@ -56,10 +56,6 @@ def dead_share(found: Iterable[BlockGates]) -> float | None:
     blocks = list(found)
     channels = sum(block.channels for block in blocks)
     return sum(block.dead for block in blocks) / channels if channels else None
-
-
-def _is_gated(module: nn.Module) -> bool:
-    return isinstance(module, Gated)
 
 
 class _Seen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +36,16 @@ def gate_of(gate: Gate, init: Init) -> Operator:
     return (_PUBLISHED if init == "published" else _MATCHED)[gate]
 
 
-@runtime_checkable
 class Gated(Protocol):
     """A block that multiplies its input by a gate which it computes from that input; ``senet_core.gates`` looks at it."""
 
     def gates(self, x: Tensor) -> Tensor:
         """The factor of ``x`` (N, C, H, W), of the same four dimensions, each as large or 1."""
+
+
+def is_gated(block: object) -> TypeGuard[Gated]:
+    """Whether its class has that method; a submodule or a buffer that somebody calls ``gates`` is none."""
+    return callable(getattr(type(block), "gates", None))
 
 
 class HeLinear(nn.Linear):

@@ -20,7 +20,7 @@ IMAGES = 16
 @dataclass(frozen=True)
 class Start:
     """At the first step of seed 0, in fp32: the norm of the loss's gradient at the stem's weights, and the share of dead gates
-    (None where no block is gated)."""
+    (None where no block is gated, or all of them start as the identity, as GCT does)."""
 
     stem_gradient: float
     dead_gates: float | None
@@ -42,7 +42,8 @@ def start(config: Config, facts: Facts) -> Start:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         gradient = _stem_gradient(network, x, y)
-        dead = dead_share(block_gates(network.train(), [x]))
+        found = block_gates(network.train(), [x])
+        dead = dead_share(block for block in found if not (block.dead == block.channels and block.mean == 1))
     return Start(gradient, dead)
 
 

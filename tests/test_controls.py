@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def parameters(config: Config) -> int:
         ("full", {}),
         ("quick", {"net__block__reduction": 4}),
         ("quick", {"net__block__bias": True}),
-        ("quick", {"net__unit": "basic", "net__units": (1, 2, 1), "net__stem": 16}),
+        ("quick", {"net__unit": "basic", "net__block__reduction": 2}),
     ],
 )
 def test_the_widened_network_has_the_parameters_of_the_one_with_se(budget: str, changes: dict[str, Any]) -> None:
@@ -62,7 +63,8 @@ def test_the_widened_network_has_the_parameters_of_the_one_with_se(budget: str, 
 
 def test_capacity_has_a_row_of_equal_time_for_the_networks_of_the_small_presets_alone() -> None:
     assert "none, same time" in [v.name for v in suite("capacity").variants]
-    for other in (suite("capacity", "full"), suite("capacity", net__stem_stride=1), suite("capacity", net__block__reduction=4)):
+    others = ({"net__stem_stride": 1}, {"net__block__reduction": 4}, {"net__placement": "post"})
+    for other in (suite("capacity", "full"), *(suite("capacity", **changes) for changes in others)):
         assert "none, same time" not in [v.name for v in other.variants]
 
 
@@ -88,7 +90,17 @@ def test_attention_takes_another_block_as_its_reference() -> None:
     assert made.reference == "no_squeeze" and {"SE", "ECA", "none"} <= {v.name for v in made.variants}
     assert made.variant("no_squeeze").config.net.block.arguments["reduction"] == 8  # type: ignore[union-attr]
     assert made.variant("SE").config.net.block.arguments == {}  # type: ignore[union-attr]
+    channels = suite("attention", net__block={"name": "cbam", "spatial": False, "reduction": 8})
+    assert channels.reference == "CBAM, channels only" and channels.variant("CBAM").config.net.block.arguments == {}  # type: ignore[union-attr]
+    assert suite("attention", net__block={"name": "gather_excite", "form": "theta"}).reference == "GE-theta"
     assert suite("attention", net__block__reduction=8).variant("SE").config.net.block.arguments["reduction"] == 8  # type: ignore[union-attr]
+
+
+def test_rows_are_named_after_the_block_and_the_papers_numbers_stand_beside_se_alone() -> None:
+    for name, row in {"architectures": "eca-ResNet-110", "depth": "18+18+18 units with eca", "inside": "eca 3x3"}.items():
+        made = suite(name, "full", net__block="eca")
+        assert row in [v.name for v in made.variants] and made.table is None
+        assert not [v for v in made.variants if v.published]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +108,17 @@ def test_attention_takes_another_block_as_its_reference() -> None:
     [
         ("capacity", {"net__block": {"name": "eca"}}, "about SE itself, so it cannot be made for the block 'eca'"),
         ("capacity", {"net__shortcut": "padding"}, "projection shortcuts"),
+        ("capacity", {"net__stages": (1,)}, "SE has to be in all of them"),
+        ("capacity", {"net__placement": "inside"}, "cannot be made for the network 'resnet' with placement 'inside'"),
+        ("capacity", {"net": {"name": "resnet-20", "block": "se"}}, "SE adds 2,016 parameters here, and no network widened"),
+        ("stages_matched", {"net": {"name": "resnet-50", "block": "se"}}, "No whole ratios make SE add as much in every stage"),
+        ("stages_matched", {"net": {"name": "mobilenet-32", "block": "se"}}, "cannot be made for the network 'mobilenet'"),
+        ("stages_matched", {"net__placement": "pre"}, "with placement 'pre'"),
+        ("architectures", {"net__stages": (3,)}, "net.stages is not 'all'"),
+        ("architectures", {"net__block": None}, "needs a network with a block"),
+        ("depth", {"net__block": None}, "needs a network with a block"),
+        ("inside", {"net__block": None}, "needs a network with a block"),
+        ("placement", {"net__block": None}, "needs a network with a block"),
         ("stages_matched", {"net__block": None}, "needs a network with a block"),
         ("depth", {"net": {"name": "inception", "block": "se"}}, "units and widths for each stage, and 'inception' has none"),
     ],
@@ -123,6 +146,31 @@ def test_a_block_or_network_that_does_not_fit_is_refused_at_plan_by_name(
 ) -> None:
     assert runner.main(["plan", "inside", "--preset", "smoke", "--workspace", str(tmp_path), *words]) == 2
     assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_block_of_ones_own_that_fails_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = "from torch import nn\nfrom senet_core.registry import BLOCKS\n"
+    bodies = {
+        "built_wrong": "self.fc = nn.Linear(channels, 'x')",
+        "runs_wrong": "self.fc = nn.Linear(channels + 1, 1)",
+    }
+    for name, body in bodies.items():
+        file = tmp_path / f"{name}.py"
+        block = f"class Mine(nn.Module):\n    def __init__(self, channels, size):\n        super().__init__()\n        {body}\n"
+        forward = "    def forward(self, x):\n        return x * self.fc(x.mean((2, 3)))[:, :, None, None]\n"
+        file.write_text(f"{head}@BLOCKS.add('{name}')\n{block}{forward}")
+        words = ["plan", "inside", "--preset", "smoke", "--workspace", str(tmp_path / "w"), "--load", str(file), "--net.block", name]
+        assert runner.main(words) == 2
+        assert re.search(rf"The block '{name}' (cannot be built|fails before anything trains): \w+Error", capsys.readouterr().err)
+
+
+def test_an_override_of_the_block_that_the_reference_keeps_is_no_lost_one(tmp_path: Path) -> None:
+    source = DataSource(None, tmp_path)
+    block = {"name": "gather_excite", "form": "theta"}
+    study = plan_study("attention", Order(preset("smoke"), {"net.block": block}, [0]), source)
+    assert study.reference == "GE-theta"
+    with pytest.raises(InputError, match=r"changes net\.block\.reduction itself"):
+        plan_study("reduction", Order(preset("smoke"), {"net.block.reduction": 8}, [0]), source)
 
 
 def test_another_network_keeps_the_block_and_drops_the_arguments_that_were_the_presets_own() -> None:

@@ -179,9 +179,9 @@ def test_relu_gates_have_dead_ones_at_the_start_and_sigmoid_gates_have_none() ->
     assert sigmoid == 0
 
 
-def test_gates_that_start_as_the_identity_are_all_dead_and_leave_the_plain_networks_gradient() -> None:
+def test_gates_that_start_as_the_identity_are_not_called_dead_and_leave_the_plain_networks_gradient() -> None:
     found = quick(name="gct")
-    assert found.dead_gates == 1
+    assert found.dead_gates is None
     assert found.stem_gradient == pytest.approx(quick().stem_gradient, rel=1e-5)
 
 
@@ -204,3 +204,15 @@ def test_gates_on_the_way_of_the_identity_put_the_stems_gradient_far_off_in_a_de
     matched = resnet("resnet-56", block={"name": "se", "init": "matched"}, placement=placement).stem_gradient
     assert published > 5 * plain
     assert matched < published / 2
+
+
+def test_a_submodule_that_is_called_gates_is_no_gate() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gates = nn.Linear(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    assert block_gates(Named(), [torch.ones(2, 3, 4, 4)]) == []

@@ -79,7 +79,6 @@ def test_training_follows_native_kernels(facts: Facts, arrays: Arrays) -> None:
 
 
 def test_the_choice_is_a_function_of_the_processor_and_is_kept_with_the_execution(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose(1).kernels == choose(2).kernels
     flags = {"avx2 fma": "rounded", "avx512f avx512_bf16": "native", "amx_bf16": "native"}
     for words, kernels in flags.items():
         monkeypatch.setattr(Path, "read_text", lambda *_, words=words, **__: f"model name\t: x\nflags\t\t: fpu {words}\n")
@@ -90,8 +89,18 @@ def test_the_choice_is_a_function_of_the_processor_and_is_kept_with_the_executio
     assert choose().plain()["kernels"] in ("native", "rounded")
 
 
-def test_a_block_with_its_own_convolution_is_rounded_too() -> None:
-    block = nn.Conv2d(4, 4, 1, bias=False)
+def test_a_modules_product_is_that_of_its_rounded_operands() -> None:
+    module, x = nn.Conv2d(4, 4, 1, bias=False), drawn(2, 4, 3, 3)
     with autocast("cpu", True, "rounded"):
-        y = block(drawn(2, 4, 3, 3).bfloat16())
-    assert y.dtype == torch.bfloat16
+        y = module(x)
+    expected = conv2d(x.bfloat16().float(), module.weight.bfloat16().float()).bfloat16()
+    assert torch.equal(y, expected) and not torch.equal(y, conv2d(x, module.weight).bfloat16())
+
+
+def test_where_a_module_turns_autocast_off_nothing_is_rounded() -> None:
+    x, weight = drawn(4, 8), drawn(6, 8)
+    with autocast("cpu", True, "rounded"):
+        with torch.autocast("cpu", enabled=False):
+            off = linear(x, weight)
+        double = linear(x.double(), weight.double())
+    assert torch.equal(off, linear(x, weight)) and torch.equal(double, linear(x.double(), weight.double()))

@@ -28,7 +28,8 @@ def attention(setting: Setting) -> Suite:
     """Every block in the place of the setting's own one, which is the reference; beside them the plain network and two controls."""
     base = setting.base
     own = setting.block()
-    shown = next((name for name, block in BLOCKS.items() if block == {"name": own["name"]}), str(own["name"]))
+    alike = [name for name, block in BLOCKS.items() if block.items() <= own.items()]
+    shown = max(alike, key=lambda name: len(BLOCKS[name]), default=str(own["name"]))  # the row that says most of what it is
     blocks = {**BLOCKS, shown: own}
     return Suite(
         name="attention",
@@ -73,6 +74,7 @@ def attention(setting: Setting) -> Suite:
         notes=(
             "Each block has its paper's own arguments and sits where the setting has its block, at the end of the residual branch; GCT's "
             "and SimAM's authors put theirs elsewhere in the unit.",
-            "Blocks differ in where their gate starts: near 0.5 for those with a sigmoid, at 1 for GCT; the controls start at 0.5.",
+            "Blocks differ in where their gate starts: near 0.5 for SE, ECA, Gather-Excite and eSE, near 0.25 for CBAM (two gates), near "
+            "0.67 for SimAM, at 1 for GCT. The controls start at 0.5.",
         ),
     )

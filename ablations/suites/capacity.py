@@ -12,6 +12,9 @@ SAME_TIME: dict[str, Widths] = {"smoke": (64, 144, 320), "quick": (64, 128, 272)
 """Widths at which the plain network of a preset takes as long for a step as the one with SE, measured on a CPU by
 ``python -m benchmarks.step_time capacity`` (docs/recipes.md has the figures)."""
 
+TOLERANCE = 0.1
+"""How far the widened network's added parameters may be from SE's, as a share of them."""
+
 
 @SUITES.add("capacity")
 def capacity(setting: Setting) -> Suite:
@@ -54,17 +57,23 @@ def capacity(setting: Setting) -> Suite:
 def same_parameters(setting: Setting) -> Widths:
     """The widths, all scaled by one factor, at which the plain network's parameters come nearest to those with SE.
 
-    :raises InputError: for a network that is no post-activation ResNet with 1x1 projections, or a block that is not SE.
+    :raises InputError: for a network that is no post-activation ResNet with 1x1 projections, a block that is not SE or not in all stages,
+        or so little that SE adds that no whole widths come near it.
     """
     units, widths = setting.shape()
     arguments, se = setting.base.net.arguments, setting.se()
     if setting.base.net.name != "resnet" or arguments.get("shortcut", "projection") != "projection":
         raise InputError("This suite widens post-activation ResNets with projection shortcuts ('resnet'), and no other network.")
-    hidden = [max(1, width // int(se.get("reduction", 16))) for width in widths]
-    added = sum(n * (2 * w * h + (w + h) * bool(se.get("bias"))) for n, w, h in zip(units, widths, hidden, strict=True))
+    if setting.base.net.stages != "all":
+        raise InputError("This suite widens all stages, so SE has to be in all of them; net.stages is not.")
+    added = sum(setting.added_parameters([int(se.get("reduction", 16))] * len(widths)))
     wanted = _parameters(arguments, units, widths) + added
     wider = [tuple(round(width * last / widths[-1]) for width in widths) for last in range(widths[-1], 2 * widths[-1] + 1)]
-    return min(wider, key=lambda candidate: abs(_parameters(arguments, units, candidate) - wanted))
+    missed = {candidate: abs(_parameters(arguments, units, candidate) - wanted) for candidate in wider}
+    nearest = min(wider, key=missed.__getitem__)
+    if missed[nearest] > added * TOLERANCE:
+        raise InputError(f"SE adds {added:,} parameters here, and no network widened to whole channels comes within a tenth of that.")
+    return nearest
 
 
 def _parameters(arguments: dict[str, object], units: Widths, widths: Widths) -> int:
@@ -88,4 +97,6 @@ def _parameters(arguments: dict[str, object], units: Widths, widths: Widths) -> 
 def _is_the_presets_own(setting: Setting) -> bool:
     own, given = PRESETS[setting.preset].config.net, setting.base.net
     pairs = [(own, given), (own.block, given.block)]
+    if (own.placement, own.stages) != (given.placement, given.stages):
+        return False
     return all(a and b and a.name == b.name and a.arguments.items() <= b.arguments.items() for a, b in pairs)

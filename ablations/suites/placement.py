@@ -10,6 +10,7 @@ ROWS = {"standard": "SE", "pre": "SE-PRE", "post": "SE-POST", "identity": "SE-Id
 @SUITES.add("placement")
 def placement(setting: Setting) -> Suite:
     """The four integration strategies of Figure 5."""
+    setting.block()  # without one there is nothing to place
     return Suite(
         name="placement",
         title="Integration strategy",

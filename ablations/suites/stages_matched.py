@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from ablations.suite import SUITES, Claim, Contrast, Setting, Suite, Variant
+from senet_core.errors import InputError
+
+TOLERANCE = 0.05
+"""How much more one row may add than another."""
 
 
 @SUITES.add("stages_matched")
@@ -13,6 +17,10 @@ def stages_matched(setting: Setting) -> Suite:
     sizes = [count * width**2 for count, width in zip(units, widths, strict=True)]  # equation 5: stage s adds (2 / r) N_s C_s^2
     ratios = [max(1, round(reduction * size / max(sizes))) for size in sizes]
     whole = round(reduction * sum(sizes) / max(sizes))
+    added = [*setting.added_parameters(ratios), sum(setting.added_parameters([whole] * len(units)))]
+    if max(added) > (1 + TOLERANCE) * min(added):
+        told = ", ".join(f"{count:,}" for count in added)
+        raise InputError(f"No whole ratios make SE add as much in every stage of this network: the nearest add {told} parameters.")
     names = [f"stage {k}, r = {ratio}" for k, ratio in enumerate(ratios, start=1)]
     alone = [
         Variant(name=name, config=base.but({"net.stages": [k], "net.block.reduction": ratio}))

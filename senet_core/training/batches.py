@@ -94,7 +94,8 @@ class Batches:
             yield self._normalised(pixels), torch.from_numpy(labels[part]).to(self._device)
 
     def glance(self, count: int) -> Iterator[Tensor]:
-        """The first ``count`` training images as they are, normalised, in fp32, in batches of the training's size."""
+        """The first ``count`` training images, not augmented, with the values that training would give them, held in fp32; in batches of
+        the training's size."""
         inner = slice(PADDING, -PADDING)
         for start in range(0, min(count, len(self._labels)), self._batch):
             pixels = self._images[start : min(start + self._batch, count), inner, inner]

@@ -41,17 +41,20 @@ class _Rounded(TorchFunctionMode):
     """Convolutions and linear layers as autocast has them, bf16 in and bf16 out with sums in fp32, but computed by fp32 kernels.
 
     The operands are rounded to bf16 and widened again, the product is rounded to bf16; so is every gradient on its way back. Results
-    differ from native kernels in the order of summation alone.
+    differ from native kernels in the order of summation alone, and where a weight is used twice: native autocast adds its two gradients
+    in bf16, here they are added in fp32.
     """
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Iterable[Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Intercept the products, pass everything else on."""
-        if function not in _PRODUCTS:
-            return function(*args, **(kwargs or {}))
+        """Intercept the products that autocast would take; pass on the rest, and all where a module has turned autocast off."""
+        given = kwargs or {}
+        double = any(isinstance(value, Tensor) and value.dtype == torch.float64 for value in (*args, *given.values()))
+        if function not in _PRODUCTS or double or not torch.is_autocast_enabled("cpu"):
+            return function(*args, **given)
         with torch.autocast("cpu", enabled=False):
-            y = function(*map(_rounded, args), **{name: _rounded(value) for name, value in (kwargs or {}).items()})
+            y = function(*map(_rounded, args), **{name: _rounded(value) for name, value in given.items()})
         return y.to(torch.bfloat16)
 
 
