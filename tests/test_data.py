@@ -8,7 +8,6 @@ import pickle
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -445,9 +444,15 @@ def test_a_broken_image_is_named_and_nothing_is_kept(folder: Path, tmp_path: Pat
 
 @pytest.mark.images
 @pytest.mark.skipif(not REAL.is_dir(), reason="the 60,000 real images are not in data/cifar10-jpeg")
-def test_sixty_thousand_real_images_are_known_by_name_and_quick_the_second_time(tmp_path: Path) -> None:
+def test_sixty_thousand_real_images_are_known_by_name_and_not_read_a_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = Images(REAL, tmp_path).facts()
     assert (facts.label, facts.train, facts.test) == ("CIFAR-10 (JPEG)", 50_000, 10_000)
-    start = time.process_time()
+    whole, read = Path.read_bytes, []
+
+    def counted(path: Path) -> bytes:
+        read.append(path)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
     assert Images(REAL, tmp_path).facts() == facts
-    assert time.process_time() - start < 1
+    assert len(read) == 1 and tmp_path in read[0].parents, "sizes and times were enough; only the note of the fingerprint was read"

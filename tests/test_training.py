@@ -19,6 +19,7 @@ from senet_core.resolve import resolve
 from senet_core.training.batches import PADDING, Batches, split
 from senet_core.training.checkpoint import Checkpoints
 from senet_core.training.execution import Execution, choose, pick_device
+from senet_core.training.kernels import choose_kernels
 from senet_core.training.loop import Interrupted, Outcome, fit
 from senet_core.training.probe import seconds_per_trial
 from senet_core.training.schedule import learning_rate
@@ -214,7 +215,7 @@ def test_a_step_is_plain_nesterov_sgd(arrays: Arrays, facts: Facts) -> None:
 
 
 def test_devices_and_prices(facts: Facts) -> None:
-    assert pick_device("cpu") == CPU and choose(1) == Execution(threads=1)
+    assert pick_device("cpu") == CPU and choose(1) == Execution(threads=1, kernels=choose_kernels())
     for wrong in ("gpu", "cpu:1", "cuda:x"):
         with pytest.raises(InputError, match="--device cannot be"):
             pick_device(wrong)
