@@ -242,6 +242,11 @@ def test_the_markdown_page_has_every_figure_and_the_conventions(lines: list[Comp
     assert re.search(r"\| SENet-154 +\| size of the weights' file \(MiB\) +\| +440 \| +439\.97 \| +−0\.03 \| yes ", page)
 
 
+def test_the_committed_page_is_what_the_command_writes(lines: list[Comparison]) -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "costs.md"
+    assert page.read_text(encoding="utf-8") == markdown(lines, scores(lines)), "ablate cost --format md > docs/costs.md"
+
+
 def test_the_summary_adds_up(lines: list[Comparison]) -> None:
     total, agree, explained, rest = map(int, re.findall(r"\d+", summary(lines)))
     assert total == len(lines) == agree + explained + rest and rest == sum(words is None for words in EXPLAINED.values())
