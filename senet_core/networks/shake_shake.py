@@ -32,7 +32,7 @@ class ShakeShake(nn.Module):
     every ``stride``-th pixel and one on those one row up and one column to the left, side by side, then BN. The stem is a 3x3 convolution
     with BN.
 
-    "29 2x4x64d" (CIFAR-100) is "a ResNeXt without pre-activation" (Section 3.2): "bottleneck" units of two ResNeXt branches, with
+    "29 2x4x64d" (CIFAR-100) is a ResNeXt, not pre-activated: "bottleneck" units of two ResNeXt branches, with
     ``cardinality`` groups of ``width_per_group`` * 2^(k - 1) channels in stage k, ReLU after the sum and after the stem, 1x1 projections
     with BN. The author's code has only the former; the rest of the latter is read from ResNeXt, and gives his 34.4 million parameters.
 
