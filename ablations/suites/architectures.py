@@ -103,7 +103,12 @@ def _small(setting: Setting) -> dict[str, Net]:
         "ResNeXt": {"name": "resnext", **shape, "cardinality": 8, "width_per_group": 4},
         "Shake-Shake": {"name": "shake_shake", "units": (1, 1, 1), "widths": (8, 16, 32) if smoke else (16, 32, 64)},
         "VGG": {"name": "vgg", "units": (1, 1, 1, 1, 1) if smoke else (2, 2, 2, 2, 2), "widths": (16, 32, 64, 128, 128)},
-        "MobileNet": {"name": "mobilenet", "multiplier": 0.25 if smoke else 0.5, "stem_stride": 2 if smoke else 1},
+        "MobileNet": {
+            "name": "mobilenet",
+            "units": (1, 2, 2, 2) if smoke else (1, 2, 2, 6, 2),
+            "widths": (64, 128, 256, 512) if smoke else (64, 128, 256, 512, 1024),
+            "multiplier": 0.25 if smoke else 0.5,
+        },
         "ShuffleNet": {
             "name": "shufflenet",
             "units": (1, 2, 1) if smoke else (2, 4, 2),
