@@ -43,8 +43,8 @@ def start(config: Config, facts: Facts) -> Start:
         torch.manual_seed(0)
         gradient = _stem_gradient(network, x, y)
         found = block_gates(network.train(), [x])
-        dead = dead_share(block for block in found if not (block.dead == block.channels and block.mean == 1))
-    return Start(gradient, dead)
+    identity = all(block.dead == block.channels and block.mean == 1 for block in found)
+    return Start(gradient, None if identity else dead_share(found))  # one such block among others is a dead one, not an identity
 
 
 def _stem_gradient(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:

@@ -206,6 +206,14 @@ def test_gates_on_the_way_of_the_identity_put_the_stems_gradient_far_off_in_a_de
     assert matched < published / 2
 
 
+def test_one_block_stuck_at_1_among_others_is_counted_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = resolve(PRESETS["smoke"].config, FACTS)
+    stuck, alive = BlockGates("a", 4, 4, 1.0), BlockGates("b", 4, 0, 0.9)
+    for found, dead in (([stuck, alive], 0.5), ([stuck, stuck], None)):
+        monkeypatch.setattr("senet_core.start.block_gates", lambda *_, found=found: found)
+        assert start(config, FACTS).dead_gates == dead
+
+
 def test_a_submodule_that_is_called_gates_is_no_gate() -> None:
     class Named(nn.Module):
         def __init__(self) -> None:

@@ -45,7 +45,7 @@ def capacity(setting: Setting) -> Suite:
             ),
         ),
         notes=(
-            "For the parameters all stages are widened by one factor, to whole channels; the rows agree to a few thousandths.",
+            "For the parameters all stages are widened by one factor, to whole channels; the table shows how near that comes.",
             "For the time the later stages are widened, in steps that a processor's vectors fill; it was measured on one kind of CPU and "
             "fixed, so elsewhere the two rows may take different times."
             if timed
