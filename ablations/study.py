@@ -62,6 +62,19 @@ class StudyVariant(Frozen):
     start: Start | None = None
 
 
+class Precision(Frozen):
+    """Stein's two-stage rule: the spread of the ``first`` seeds of the list decides how many there are in all.
+
+    They are so many that the own 95 % interval of each difference has at most this ``half_width`` (percentage points), up to ``most``.
+    ``stored`` counts the seeds that could be looked at when the rule was declared: 0 for a rule that was there before any result.
+    """
+
+    half_width: float
+    first: int
+    most: int
+    stored: int = 0
+
+
 class Study(Frozen):
     """The whole of one study; ``seeds`` are the texts under which ``StudyVariant.keys`` lists the trials."""
 
@@ -86,28 +99,49 @@ class Study(Frozen):
     looks: tuple[tuple[str, ...], ...] = ()
     """The seeds in the groups in which they were asked for: more than one group means that some were added after others were there
     to be looked at."""
+    precision: Precision | None = None
+    """Where the number of seeds follows from a precision that was asked for."""
+    planned_looks: int = 1
+    """How many looks were declared before the first; each then decides at 5 % / ``planned_looks``."""
+    vary: str | None = None
+    """The one random stream that the seeds move, all others standing still; None where seeds move all of them."""
     variants: tuple[StudyVariant, ...]
 
     @model_validator(mode="after")
     def _is_whole(self) -> Study:
-        """Every name that the study uses is one of its variants, and every variant has a key for every seed."""
+        """Every name that the study uses is one of its variants, and the reference has a key for every seed. Others may have fewer: where
+        seeds were added only for what was open, the settled ones have none of them."""
         names = {variant.name for variant in self.variants}
         contrasts = [contrast for claim in self.claims for contrast in claim.contrasts]
         used = {self.reference, *(name for c in contrasts for name in (c.variant, c.reference))}
         used |= {variant.against for variant in self.variants if variant.against is not None}
-        if not used <= names or not all(set(variant.keys) >= set(self.seeds) for variant in self.variants):
-            raise ValueError("a study must hold all variants that it names and a key for each of their seeds")
+        if not used <= names or not all(set(variant.keys) <= set(self.seeds) for variant in self.variants):
+            raise ValueError("a study must hold all variants that it names, and know the seeds that they have keys for")
+        if set(self.variant(self.reference).keys) < set(self.seeds):
+            raise ValueError("a study's reference must have a key for each of its seeds")
         return self
 
     def trials(self, seeds: Iterable[str] | None = None) -> Iterator[tuple[StudyVariant, str, str]]:
         """Every (variant, seed, key) of some seeds or all, seed by seed over all variants, so that partial results have pairs."""
         for seed in self.seeds if seeds is None else seeds:
             for variant in self.variants:
-                yield variant, seed, variant.keys[seed]
+                if seed in variant.keys:
+                    yield variant, seed, variant.keys[seed]
 
     def reference_of(self, variant: StudyVariant) -> str:
         """The name of the variant that a row is compared with; its own where it is compared with none."""
         return variant.against or self.reference
+
+    @property
+    def extended_after_looking(self) -> bool:
+        """Whether seeds were added, or a rule declared, after results were there to be looked at, and nothing pays for that."""
+        if self.precision is not None:
+            return self.precision.stored > 0 or len(self.looks) > 2
+        return len(self.looks) > self.planned_looks
+
+    def network(self, name: str) -> str:
+        """The variant whose trials a variant uses: its own, or those of its twin where both build one network."""
+        return self.variant(name).same_as or name
 
     def variant(self, name: str) -> StudyVariant:
         """The variant of that name; raises ``KeyError`` if there is none."""
