@@ -176,7 +176,12 @@ def compare(arms: Mapping[str, Arm], family: Sequence[Pair], delta: float | None
         for one in latest:
             if one.settled:
                 settled.setdefault(Pair(one.variant, one.reference), replace(one, look=number))
-    return Comparisons(tuple(settled.get(Pair(one.variant, one.reference), one) for one in latest), len(family))
+    return Comparisons(tuple(_standing(settled.get(Pair(one.variant, one.reference)), one) for one in latest), len(family))
+
+
+def _standing(settled: Comparison | None, latest: Comparison) -> Comparison:
+    """What a look settled stands, unless seeds have diverged since: that takes back what finished seeds alone had said."""
+    return latest if settled is None or (latest.divergence and not settled.divergence) else settled
 
 
 @dataclass(frozen=True)
@@ -201,22 +206,22 @@ class _Look:
     def _tested(self, pair: Pair) -> _Tested:
         own, other = self.arms[pair.variant], self.arms[pair.reference]
         seeds = [seed for seed in self.rule.seeds if seed in own.values and seed in other.values]
-        differences = np.array([own.values[seed] - other.values[seed] for seed in seeds])
-        found = self._difference(seeds, differences)
+        values, reference = (np.array([arm.values[seed] for seed in seeds], dtype=np.float64) for arm in (own, other))
+        found = self._difference(seeds, values, reference)
         divergence = _divergence(own, other)
         tests = [float(found.p())] if found is not None and len(seeds) >= FEWEST else []
         tests = [p for p in tests if not math.isnan(p)]
         rates = [divergence.p] if divergence and divergence.p is not None else []
         p = min([1.0, *(len(tests + rates) * one for one in tests + rates)]) if tests + rates else math.nan
-        return _Tested(pair, differences, found, divergence, p, tests[0] if tests else None)
+        return _Tested(pair, values - reference, found, divergence, p, tests[0] if tests else None)
 
-    def _difference(self, seeds: Sequence[str], differences: np.ndarray) -> Difference | None:
+    def _difference(self, seeds: Sequence[str], values: np.ndarray, reference: np.ndarray) -> Difference | None:
         if len(seeds) < 2:
             return None
         if self.rule.first is None:
-            return paired(differences, np.zeros(len(differences)))
+            return paired(values, reference)
         first = sum(seed in self.rule.seeds[: self.rule.first] for seed in seeds)  # pairs of the first stage come first
-        return two_stage(differences, first) if first >= 2 else None
+        return two_stage(values, reference, first) if first >= 2 else None
 
     def _comparison(self, tested: _Tested, adjusted: float) -> Comparison:
         found, family = tested.difference, len(self.family)
@@ -224,7 +229,7 @@ class _Look:
         bare = Estimate(mean, None, None, n)
         told = Comparison(*tested.pair, n, bare, bare, divergence=tested.divergence)
         if found is not None:
-            wide = simultaneous(found, np.asarray(adjusted), family, self.alpha)
+            wide = simultaneous(found, np.asarray(adjusted if tested.by_mean else math.nan), family * tested.tests, self.alpha)
             told = replace(
                 told,
                 own=_estimate(found.interval(1 - self.rule.alpha), mean, n),
@@ -253,18 +258,18 @@ class _Look:
         return ("equivalent", "") if inside else ("open", "")
 
     def _diverged(self, tested: _Tested, counts: Divergence, adjusted: float) -> tuple[Word | None, str]:
-        """An arm with divergence is neither better nor equivalent; it is worse where its rate or its finished seeds say so."""
+        """An arm that diverges is worse where its rate or its finished seeds say so; these cannot make it better or equivalent."""
         if math.isnan(adjusted):
             return None, f"seeds diverged, and a verdict needs {FEWEST} of each arm"
-        if adjusted <= self.alpha:
-            by_rate = tested.p is None or (counts.p is not None and counts.p <= tested.p)
-            mean = 0.0 if tested.difference is None else float(tested.difference.mean)
-            more = counts.variant * counts.reference_n > counts.reference * counts.variant_n
-            direction: Word = ("worse" if more else "better") if by_rate else self._direction(mean)
-            favoured = counts.variant if direction == "better" else counts.reference
-            if by_rate or favoured == 0:
+        if adjusted <= self.alpha and tested.by_mean and tested.difference is not None:
+            direction = self._direction(float(tested.difference.mean))
+            if not (counts.variant if direction == "better" else counts.reference):
                 return direction, ""
-        return "open", "an arm that diverges is neither better nor equivalent"
+        rate = min(1.0, counts.p * tested.tests * len(self.family)) if counts.p is not None else 1.0
+        if (adjusted <= self.alpha and not tested.by_mean) or rate <= self.alpha:
+            more = counts.variant * counts.reference_n > counts.reference * counts.variant_n
+            return ("worse" if more else "better"), ""
+        return "open", "an arm that diverges is not equivalent, and better only than one that diverges more"
 
     def _direction(self, mean: float) -> Literal["better", "worse"]:
         return "better" if (mean < 0) == self.lower_is_better else "worse"
@@ -292,6 +297,17 @@ class _Tested:
     divergence: Divergence | None
     decisive: float
     p: float | None
+
+    @property
+    def tests(self) -> int:
+        """How many tests share the pair's part of alpha: that of the mean, and that of the divergence rates where there are any."""
+        return max(1, (self.p is not None) + (self.divergence is not None and self.divergence.p is not None))
+
+    @property
+    def by_mean(self) -> bool:
+        """Whether it is the t test that decides, and not the rates of divergence."""
+        rate = self.divergence.p if self.divergence else None
+        return self.p is not None and (rate is None or self.p < rate)
 
 
 def _divergence(own: Arm, other: Arm) -> Divergence | None:

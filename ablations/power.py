@@ -27,8 +27,8 @@ def power_of_difference(true: float, deviation: float, n: int, alpha: float) -> 
         return float(true != 0)
     shift, freedom = abs(true) / deviation * math.sqrt(n), n - 1
     critical = stdtrit(freedom, 1 - alpha / 2)
-    wrong_side = np.nan_to_num(nctdtr(freedom, shift, -critical))  # NaN where it is too small for SciPy
-    return float(1 - nctdtr(freedom, shift, critical) + wrong_side)
+    below, above = np.nan_to_num(nctdtr(freedom, shift, np.array([-critical, critical])))  # NaN where it is too small for SciPy
+    return float(1 - above + below)
 
 
 def power_of_equivalence(true: float, deviation: float, n: int, delta: float, alpha: float) -> float:

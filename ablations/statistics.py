@@ -58,13 +58,19 @@ def interval(values: Iterable[float], confidence: float = 0.95) -> Estimate:
     mean = float(sample.mean())
     if n == 1:
         return Estimate(mean, None, None, 1)
-    half = float(_t_quantile((1 + confidence) / 2, n - 1)) * float(_deviation(sample)) / math.sqrt(n)
+    half = float(_t_quantile((1 + confidence) / 2, n - 1)) * float(_deviation(sample, np.abs(sample))) / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n)
 
 
 def paired_difference(values: Mapping[str, float], reference: Mapping[str, float], confidence: float = 0.95) -> Estimate:
     """The mean of ``values - reference`` over the seeds that both have, with its Student-t interval; ``n`` counts those seeds."""
-    return interval([values[seed] - reference[seed] for seed in values if seed in reference], confidence)
+    seeds = [seed for seed in values if seed in reference]
+    x, y = (np.array([source[seed] for seed in seeds], dtype=np.float64) for source in (values, reference))
+    if len(seeds) < 2:
+        return interval(x - y)
+    found = paired(x, y)
+    low, high = found.interval(confidence)
+    return Estimate(float(found.mean), float(low), float(high), len(seeds))
 
 
 # -- differences, by three ways
@@ -108,9 +114,7 @@ class Difference:
 
 def paired(values: Array, reference: Array) -> Difference:
     """Student's paired t: each contrast by its own differences. Both (..., n) in the same order of seeds; n >= 2."""
-    differences = np.asarray(values, dtype=np.float64) - reference
-    n = differences.shape[-1]
-    return _difference(differences.mean(-1), _deviation(differences), n - 1, n)
+    return two_stage(values, reference, np.asarray(values).shape[-1])
 
 
 def pooled(table: Array, reference: int) -> Difference:
@@ -177,13 +181,15 @@ def _difference(mean: Array, deviation: Array, freedom: float | Array, n: int) -
     return Difference(mean, np.asarray(deviation) / math.sqrt(n), np.broadcast_to(np.asarray(freedom, dtype=np.float64), mean.shape))
 
 
-def two_stage(differences: Array, first: int) -> Difference:
-    """Stein's second stage (1945): the mean of all ``differences`` (..., n), the variance and freedom of the ``first`` of them alone.
+def two_stage(values: Array, reference: Array, first: int) -> Difference:
+    """Stein's second stage (1945): as ``paired``, but with the variance and freedom of the ``first`` differences alone.
 
     The number of seeds followed from that variance, so later seeds say nothing about the spread that could be used.
     """
-    differences = np.asarray(differences, dtype=np.float64)
-    return _difference(differences.mean(-1), _deviation(differences[..., :first]), first - 1, differences.shape[-1])
+    values, reference = np.asarray(values, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    differences, scale = values - reference, np.maximum(np.abs(values), np.abs(reference))
+    deviation = _deviation(differences[..., :first], scale[..., :first])
+    return _difference(differences.mean(-1), deviation, first - 1, differences.shape[-1])
 
 
 # -- many comparisons
@@ -242,8 +248,9 @@ def seed_correlation(samples: Sequence[Mapping[str, float]], reference: Mapping[
         if len(seeds) < 3:
             continue
         x, y = (np.array([source[seed] for seed in seeds]) for source in (sample, reference))
-        together += float(_deviation(x - y)) ** 2
-        apart += float(_deviation(x)) ** 2 + float(_deviation(y)) ** 2
+        scale = np.maximum(np.abs(x), np.abs(y))
+        together += float(_deviation(x - y, scale)) ** 2
+        apart += float(_deviation(x, scale)) ** 2 + float(_deviation(y, scale)) ** 2
     return 1 - together / apart if apart > 0 else None
 
 
@@ -316,9 +323,13 @@ def components(table: Array) -> Components:
     return Components(deviations[0], deviations[1], deviations[2], seeds, images)
 
 
-def _deviation(sample: Array) -> Array:
-    """Standard deviations (n - 1) along the last axis; exactly 0 for equal values, whose rounded mean may differ from them."""
-    return np.where(np.ptp(sample, axis=-1) > 0, sample.std(axis=-1, ddof=1), 0.0)
+def _deviation(sample: Array, scale: Array) -> Array:
+    """Standard deviations (n - 1) along the last axis; exactly 0 where the values differ by no more than rounding.
+
+    ``scale`` holds the magnitudes that the values come from: 23.4 - 23.1 and 22.9 - 22.6 are not the same number to a computer.
+    """
+    rounding = 8 * np.finfo(np.float64).eps * scale.max(axis=-1)
+    return np.where(np.ptp(sample, axis=-1) > rounding, sample.std(axis=-1, ddof=1), 0.0)
 
 
 def _t_quantile(probability: float | Array, freedom: float | Array) -> Array:

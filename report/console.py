@@ -11,13 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from ablations.presets import PRESETS
+from ablations.prospects import Prospects
 from ablations.result import Result
 from ablations.start_warnings import start_warnings
 from ablations.store import State, Store
 from ablations.study import Study
 from ablations.suite import Suite
+from report.prospects import prospect_lines
 from senet_core.config import flat
 from senet_core.registry import BLOCKS, DATASETS, NETWORKS
+from senet_core.seeds import seed_label
 
 WORDS: Mapping[State, str] = {
     "missing": "to run",
@@ -74,6 +77,12 @@ def print_plan(console: Console, study: Study, states: Mapping[str, State], seco
         console.print(f"[yellow]{escape(sentence)}[/yellow]", highlight=False, soft_wrap=True)
 
 
+def print_prospects(console: Console, found: Prospects) -> None:
+    """What the study's seeds can resolve, claim by claim, and by which noise."""
+    for number, line in enumerate(prospect_lines(found)):
+        console.print(line, style=None if number else "bold", highlight=False, markup=False, soft_wrap=True)
+
+
 def _trials(same_as: str | None, states: Sequence[State]) -> str:
     counts = {word: sum(WORDS[state] == word for state in states) for word in dict.fromkeys(WORDS.values())}
     text = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
@@ -91,11 +100,14 @@ def _plain(value: Any) -> str:
 
 def print_status(console: Console, store: Store, study: Study) -> dict[State, int]:
     """The state of each cell of a study; returns how many trials are in each state."""
-    table = _table(escape(f"{study.title} — {study.name}, {study.data.label}"), "variant", *(f"seed {seed}" for seed in study.seeds))
+    table = _table(escape(f"{study.title} — {study.name}, {study.data.label}"), "variant", *map(seed_label, study.seeds))
     counts: dict[State, int] = {}
     for variant in study.variants:
         cells = []
         for seed in study.seeds:
+            if seed not in variant.keys:
+                cells.append("–")  # the seed was added for what was open, and this was settled
+                continue
             state = store.state(variant.keys[seed])
             counts[state] = counts.get(state, 0) + 1
             cells.append(_cell(state, store.result(variant.keys[seed]) if state == "done" else None))

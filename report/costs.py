@@ -82,7 +82,7 @@ def _cells(line: Comparison) -> tuple[str, ...]:
 
 def markdown(lines: Sequence[Comparison], counted: Sequence[Score]) -> str:
     """A page: the conventions, what each counting gives, and every figure with the reason where ours differs."""
-    from report.tables import NONE, plain
+    from report.numbers import NONE, plain
 
     parts = [f"# {TITLE}", summary(lines), "\n".join(f"- {plain(sentence)}" for sentence in CONVENTIONS)]
     rows: list[tuple[str, ...]] = [(score.kind, plain(score.words), f"{score.reproduced} of {score.of}") for score in counted]

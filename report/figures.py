@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from ablations.comparison import Comparison
 from report.rows import Curve, Row
 
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#666666"
@@ -63,6 +64,13 @@ def dots_figure(rows: Sequence[Row], label: str) -> Figure:
     """A figure as high as it has rows, with ``dots`` in it; made inside ``style``."""
     figure = Figure(figsize=(7.2, 1.1 + 0.42 * len(rows)), layout="constrained")
     dots(figure.subplots(), rows, label)
+    return figure
+
+
+def differences_figure(found: Sequence[Comparison], delta: float) -> Figure:
+    """A figure as high as it has comparisons, with ``differences`` in it; made inside ``style``."""
+    figure = Figure(figsize=(7.2, 1.1 + 0.42 * len(found)), layout="constrained")
+    differences(figure.subplots(), found, delta)
     return figure
 
 
@@ -127,14 +135,45 @@ def _mean(ax: Axes, row: Row, y: float, colour: str, limits: tuple[float, float]
     if mean is None:
         return False
     ax.plot([mean], [y], "D" if row.is_reference else "s", color=colour, markersize=5, zorder=3)
-    if low is None or high is None:
-        return False
-    left, right = max(low, limits[0]), min(high, limits[1])
-    ax.plot([left, right], [y, y], color=colour, linewidth=1.4, solid_capstyle="butt")
-    inset = 0.012 * (limits[1] - limits[0])  # so that an arrow's head lies inside the axis
-    ax.plot([left if low >= limits[0] else left + inset], [y], "|" if low >= limits[0] else "<", color=colour, markersize=6, zorder=3)
-    ax.plot([right if high <= limits[1] else right - inset], [y], "|" if high <= limits[1] else ">", color=colour, markersize=6, zorder=3)
-    return low < limits[0] or high > limits[1]
+    return low is not None and high is not None and _interval(ax, (low, high), y, colour, limits)
+
+
+def _interval(ax: Axes, ends: tuple[float, float], y: float, colour: str, limits: tuple[float, float], width: float = 1.4) -> bool:
+    """A line from end to end, with an arrow where it goes on beyond the limits; returns whether it does."""
+    (low, high), (least, most) = ends, limits
+    if high < least or low > most:
+        return True
+    ax.plot([max(low, least), min(high, most)], [y, y], color=colour, linewidth=width, solid_capstyle="butt")
+    inset = 0.012 * (most - least)  # so that an arrow's head lies inside the axis
+    ax.plot([low if low >= least else least + inset], [y], "|" if low >= least else "<", color=colour, markersize=6, zorder=3)
+    ax.plot([high if high <= most else most - inset], [y], "|" if high <= most else ">", color=colour, markersize=6, zorder=3)
+    return low < least or high > most
+
+
+def differences(ax: Axes, found: Sequence[Comparison], delta: float, unit: str = "Difference in top-1 error (points)") -> Axes:
+    """Mean differences over the band ±``delta``, each with its own interval (thick) and the one that covers with all others (thin).
+
+    The axis follows the thin intervals only as far as twice what the thick ones and the band take.
+    """
+    reach = max([delta, *(abs(end) for one in found for end in (one.own.low, one.own.high, one.mean) if end is not None)])
+    wide = max([reach, *(abs(end) for one in found for end in (one.all.low, one.all.high) if end is not None)])
+    limit = 1.06 * min(wide, 2 * reach)
+    cut = False
+    ax.axvspan(-delta, delta, color="#EEEEEE", linewidth=0, zorder=0)
+    ax.axvline(0, color=GREY, linewidth=0.8, zorder=0.5)
+    for y, one in enumerate(found):
+        assert one.mean is not None, "only comparisons with a pair are drawn"
+        if one.all.low is not None and one.all.high is not None:
+            cut |= _interval(ax, (one.all.low, one.all.high), y, BLUE, (-limit, limit), 0.9)
+        if one.own.low is not None and one.own.high is not None:
+            ax.plot([one.own.low, one.own.high], [y, y], color=BLUE, linewidth=3, solid_capstyle="butt")
+        ax.plot([one.mean], [y], "s", color=BLUE, markersize=6, mec="white", mew=0.8, zorder=3)
+    ax.set(xlim=(-limit, limit), ylim=(len(found) - 0.5, -0.5))
+    ax.set_yticks(range(len(found)), [f"{_text(one.variant)} − {_text(one.reference)}\nn = {one.n}" for one in found])
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    ax.set_xlabel(f"{unit}; band: ±{delta:g}" + ("\narrow: the interval goes on beyond the axis" if cut else ""))
+    return ax
 
 
 def curves(ax: Axes, found: Sequence[Curve], reference: str) -> Axes:

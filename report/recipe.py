@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ablations.study import Study
-from report.tables import plain
+from report.numbers import plain
 from senet_core.config import Component, Config, Net, Train
 
 

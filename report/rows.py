@@ -7,19 +7,22 @@ A diverged trial is an outcome: counted, never averaged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ablations.comparison import Arm, Comparison
 from ablations.published import published
 from ablations.result import Result
-from ablations.statistics import Estimate, interval, paired_difference, seed_correlation
+from ablations.statistics import Estimate, interval, seed_correlation
 from ablations.store import DamagedStore, State, Store
 from ablations.study import Start, Study, StudyVariant
-from ablations.suite import Contrast
+from ablations.verdicts import Verdicts, decide
 
 REASONS: Mapping[State, str] = {
     "missing": "not started, or stopped before its first checkpoint",
@@ -45,6 +48,8 @@ class Cell:
 class Row:
     """One line of an error table. Errors are top-1 in percent, differences in percentage points against the row's own reference.
 
+    ``comparison`` is None for a reference, and for a network that is its reference's; ``minutes`` is what the seeds that it still needs
+    would take, by the median time of the trials so far on their machines.
     ``published`` and ``published_difference`` are the paper's own numbers, of its network on its data. ``start`` is how the network stands
     before training, ``dead_gates`` the mean share of dead gates after it (None where nobody looked). ``errors`` is {seed: error} of the
     finished trials, ``states`` counts the seeds by what is stored of them. ``mixed`` names what differs ("commit", "device", a
@@ -58,7 +63,8 @@ class Row:
     macs: int
     errors: Mapping[str, float]
     error: Estimate
-    difference: Estimate | None
+    comparison: Comparison | None
+    minutes: float | None
     published: Decimal | None
     published_difference: Decimal | None
     same_as: str | None
@@ -82,6 +88,12 @@ class Row:
 _IN_WORDS: Mapping[State, str] = {"resumable": "unfinished"}
 
 
+def one_reference(rows: Sequence[Row]) -> str | None:
+    """The reference that all rows share, or None where there are several."""
+    names = {row.reference for row in rows}
+    return names.pop() if len(names) == 1 else None
+
+
 @dataclass(frozen=True)
 class Curve:
     """Training top-1 error (%) of one variant after each epoch: mean, least and greatest over its finished seeds, each (epochs,)."""
@@ -103,9 +115,31 @@ class Reading:
         """{seed: top-1 error in percent} of the variant's finished trials."""
         return {c.seed: c.result.errors.top1 for c in self.cells if c.variant == variant and c.result and c.result.errors}
 
-    def difference(self, contrast: Contrast) -> Estimate:
-        """The paired difference of a declared contrast, against its own reference."""
-        return paired_difference(self.errors(contrast.variant), self.errors(contrast.reference))
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """All that the study declares to compare, decided by what is there."""
+        return decide(self.study, self.arms)
+
+    @cached_property
+    def arms(self) -> dict[str, Arm]:
+        """Every variant by its name: the errors of its finished seeds, and those that diverged."""
+        return {variant.name: self._arm(variant.name) for variant in self.study.variants}
+
+    def _arm(self, variant: str) -> Arm:
+        diverged = frozenset(cell.seed for cell in self.cells if cell.variant == variant and cell.state == "diverged")
+        return Arm(self.errors(variant), diverged)
+
+    def minutes(self, comparison: Comparison | None) -> float | None:
+        """What the seeds that a comparison still needs would take, both arms together; None where that is not known."""
+        if comparison is None or comparison.needed is None:
+            return None
+        times = [self._minutes_a_trial(name) for name in (comparison.variant, comparison.reference)]
+        known = [time for time in times if time is not None]
+        return sum(known) * (comparison.needed - comparison.n) if len(known) == len(times) else None
+
+    def _minutes_a_trial(self, variant: str) -> float | None:
+        seconds = [c.result.timing.total for c in self.cells if c.variant == variant and c.result and c.state == "done"]
+        return median(seconds) / 60 if seconds else None
 
     def rows(self) -> list[Row]:
         """The table's rows. Those that redraw a row of the paper take the paper's order among themselves; the others keep their place."""
@@ -165,6 +199,7 @@ def _row(reading: Reading, variant: StudyVariant) -> Row:
     reference = reading.study.reference_of(variant)
     errors = reading.errors(variant.name)
     error, difference = _published(reading.study, variant)
+    comparison = reading.verdicts.row(variant)
     return Row(
         variant=variant.name,
         reference=reference,
@@ -173,7 +208,8 @@ def _row(reading: Reading, variant: StudyVariant) -> Row:
         macs=variant.cost.macs,
         errors=errors,
         error=interval(errors.values()),
-        difference=None if reference == variant.name else paired_difference(errors, reading.errors(reference)),
+        comparison=comparison,
+        minutes=reading.minutes(comparison),
         published=error,
         published_difference=difference,
         same_as=variant.same_as,

@@ -1,76 +1,18 @@
-"""Rows as text: the error table in Markdown, the small table for the terminal, and the words for numbers that both use.
-
-One rule for digits: the half-width of an interval is rounded to two significant digits, but to no more than two decimals, and the number
-that it belongs to is given as many; a number without an interval has two decimals.
-"""
+"""Rows as tables: the error table in Markdown, the small one for the terminal, all comparisons, and what was looked at besides."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from itertools import groupby
 
 import pandas as pd
 
+from ablations.comparison import FEWEST, Comparison
 from ablations.published import published
-from ablations.statistics import Estimate
 from ablations.study import Study
-from report.rows import Row
-
-NONE = "–"
-"""What stands in a cell without a number."""
-
-
-def plain(text: object) -> str:
-    """Any text as one line of Markdown that shows exactly these characters, also inside a table."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>#|~!$&^])", r"\\\1", " ".join(str(text).split()))
-    return re.sub(r"^\d+(?=[.)](?: |$))|^(?=[-+=])", r"\g<0>\\", escaped)  # what would begin a list or underline a heading
-
-
-def decimals(half_width: float | None) -> int:
-    """How many decimals a number with this half-width is given (see the top of this file)."""
-    if not half_width:
-        return 2
-    return min(2, max(0, 1 - math.floor(math.log10(half_width))))
-
-
-def number(value: float, places: int, sign: bool = False) -> str:
-    """A number with a true minus sign, on request with a plus sign too; a rounded zero has neither."""
-    text = f"{value:+.{places}f}" if sign else f"{value:.{places}f}"
-    zero = not re.search("[1-9]", text)
-    return text.lstrip("+-") if zero else text.replace("-", "−")
-
-
-def error_text(error: Estimate) -> str:
-    """ "5.21 ± 0.34", without the half-width below two seeds."""
-    if error.mean is None:
-        return NONE
-    places = decimals(error.half_width)
-    spread = "" if error.half_width is None else f" ± {number(error.half_width, places)}"
-    return number(error.mean, places) + spread
-
-
-def difference_text(difference: Estimate | None) -> str:
-    """ "+0.42 [+0.10, +0.74]", without the interval below two pairs."""
-    if difference is None or difference.mean is None:
-        return NONE
-    places = decimals(difference.half_width)
-    mean = number(difference.mean, places, sign=True)
-    if difference.low is None or difference.high is None:
-        return mean
-    return f"{mean} [{number(difference.low, places, sign=True)}, {number(difference.high, places, sign=True)}]"
-
-
-def macs_text(macs: int) -> str:
-    """Multiply-adds in millions, "41.2 M"."""
-    return f"{macs / 1e6:,.1f} M"
-
-
-def widths_text(widths: Iterable[int]) -> str:
-    """Hidden widths in the order of the network, repetitions once: "4, 8, 16"."""
-    return ", ".join(str(width) for width, _ in groupby(widths)) or NONE
+from report.numbers import NONE, difference_text, error_text, macs_text, number, p_text, plain, widths_text
+from report.rows import Reading, Row, one_reference
+from report.wording import verdict_text
 
 
 def error_name(study: Study) -> str:
@@ -98,24 +40,23 @@ def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _differences(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """The column of differences, headed with the reference; where rows have several, a column names each row's own."""
+    """The columns of differences and verdicts, headed with the reference; where rows have several, a column names each row's own."""
     texts = ["reference" if row.is_reference else _paired(row) for row in rows]
+    verdicts = {"Verdict": [NONE if row.is_reference else verdict_text(row.comparison, row.minutes) for row in rows]}
     shared = one_reference(rows)
     if shared is not None:
-        return {f'Difference to "{plain(shared)}" (points)': texts}
-    return {"Compared with": [NONE if row.is_reference else plain(row.reference) for row in rows], "Difference (points)": texts}
-
-
-def one_reference(rows: Sequence[Row]) -> str | None:
-    """The reference that all rows share, or None where there are several."""
-    names = {row.reference for row in rows}
-    return names.pop() if len(names) == 1 else None
+        return {f'Difference to "{plain(shared)}" (points)': texts} | verdicts
+    return {"Compared with": [NONE if row.is_reference else plain(row.reference) for row in rows], "Difference (points)": texts} | verdicts
 
 
 def _paired(row: Row) -> str:
-    """The difference, with its number of pairs where that is not the row's own n."""
-    pairs = row.difference.n if row.difference else 0
-    return difference_text(row.difference) + (f" (n = {pairs})" if 0 < pairs != row.error.n else "")
+    """The difference, with the interval that covers together with the others; with its number of pairs where that is not the row's own n.
+    Below three pairs it stands without an interval."""
+    one = row.comparison
+    if one is None or one.mean is None:
+        return NONE
+    text = difference_text(one.all) if one.n >= FEWEST else number(one.mean, 2, sign=True)
+    return text + (f" (n = {one.n})" if one.n != row.error.n else "")
 
 
 def variant_text(row: Row) -> str:
@@ -133,7 +74,29 @@ def _paper_difference(row: Row) -> str:
 
 def markdown(study: Study, rows: Sequence[Row]) -> str:
     """The error table in Markdown."""
-    return aligned(frame(study, rows), words=("Variant", "Hidden widths", "Compared with"))
+    return aligned(frame(study, rows), words=("Variant", "Hidden widths", "Compared with", "Verdict"))
+
+
+def comparisons(reading: Reading) -> str | None:
+    """All that the study declares to compare, in Markdown: each by itself and decided together; None where there is nothing to compare."""
+    found = reading.verdicts.comparisons.found
+    if not any(one.mean is not None or one.divergence for one in found):
+        return None
+    columns = {
+        "Comparison": [f"{plain(one.variant)} − {plain(one.reference)}" for one in found],
+        "Pairs": [str(one.n) for one in found],
+        "Difference, 95 % for itself (points)": [difference_text(one.own) for one in found],
+        "p": [p_text(one.p) for one in found],
+        "p (Holm)": [p_text(one.adjusted) for one in found],
+        "Smallest δ (points)": [_delta(one) for one in found],
+        "Verdict": [verdict_text(one, reading.minutes(one)) for one in found],
+    }
+    return aligned(pd.DataFrame(columns), words=("Comparison", "Verdict"))
+
+
+def _delta(one: Comparison) -> str:
+    """None for an arm that diverges: it is not equivalent at any δ."""
+    return NONE if one.smallest_delta is None or one.divergence else number(one.smallest_delta, 2)
 
 
 def signal(rows: Sequence[Row]) -> str | None:
@@ -169,14 +132,15 @@ def aligned(table: pd.DataFrame, words: Sequence[str]) -> str:
 def fixed_width(study: Study, rows: Sequence[Row]) -> str:
     """Variant, n, error and difference in columns of the width of their content, for a terminal."""
     shared = one_reference(rows)
-    headings = ("Variant", "n", error_name(study), f'Difference to "{shared}"' if shared else "Difference")
+    headings = ("Variant", "n", error_name(study), f'Difference to "{shared}"' if shared else "Difference", "Verdict")
     lines = [headings, *(_terminal_line(row, named=shared is None) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def _terminal_line(row: Row, named: bool) -> tuple[str, str, str, str]:
-    difference = "reference" if row.is_reference else difference_text(row.difference)
+def _terminal_line(row: Row, named: bool) -> tuple[str, str, str, str, str]:
+    difference = "reference" if row.is_reference else _paired(row)
     if named and not row.is_reference:
         difference += f" to {' '.join(row.reference.split())}"
-    return " ".join(row.variant.split()), row.count, error_text(row.error), difference
+    verdict = "" if row.is_reference else verdict_text(row.comparison, row.minutes)
+    return " ".join(row.variant.split()), row.count, error_text(row.error), difference, verdict

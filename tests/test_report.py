@@ -16,10 +16,10 @@ from ablations.statistics import Estimate
 from ablations.store import Correctness, Failure, Store
 from ablations.study import Cost, Start, Study, StudyData, StudyVariant
 from ablations.suite import Claim, Contrast
-from report.document import command, direction, summary, write
+from report.document import command, summary, write
 from report.figures import curves, dots, style
+from report.numbers import decimals, difference_text, error_text, number, plain, widths_text
 from report.rows import read, rows
-from report.tables import decimals, difference_text, error_text, number, plain, widths_text
 from senet_core.config import Config
 from senet_core.errors import InputError
 
@@ -149,20 +149,23 @@ def test_the_table_agrees_with_the_stored_images(tmp_path: Path) -> None:
         assert row.error.mean == pytest.approx(sum(error) / 3)
         deviation = (sum((e - sum(error) / 3) ** 2 for e in error) / 2) ** 0.5
         assert row.error.half_width == pytest.approx(4.302652729911275 * deviation / 3**0.5)
-        if row.difference is not None:
-            assert row.difference.mean == pytest.approx(sum(e - b for e, b in zip(error, base, strict=True)) / 3)
+        if row.comparison is not None:
+            assert row.comparison.mean == pytest.approx(sum(e - b for e, b in zip(error, base, strict=True)) / 3)
 
 
 def test_the_page_shows_the_numbers_and_the_papers_in_columns_of_their_own(tmp_path: Path) -> None:
     store, _ = make_store(tmp_path, WRONG)
     text = page(store, tmp_path)
     cells = [cell.strip() for cell in line(text, "| none").strip("|").split("|")]
-    # 6.1, 6.6, 6.8 -> 6.5 and 4.3027 * 0.36056 / sqrt(3) = 0.896; differences 1.1, 1.4, 1.1 -> 1.2 and 0.430
+    # 6.1, 6.6, 6.8 -> 6.5 and 4.3027 * 0.36056 / sqrt(3) = 0.896; differences 1.1, 1.4, 1.1 -> 1.2; their standard error is 0.1, so
+    # t = 12, p = 0.00687 and Holm's 3 p = 0.0206; the interval of three together is 1.2 -+ 7.6488 * 0.1, for itself 1.2 -+ 4.3027 * 0.1
     widths, parameters = "4, 8, 16", "100,001"
-    assert cells == ["none", widths, parameters, "41.2 M", "3", "6.50 ± 0.90", "+1.20 [+0.77, +1.63]", "23.30", "+1.02"]
+    assert cells == ["none", widths, parameters, "41.2 M", "3", "6.50 ± 0.90", "+1.20 [+0.44, +1.96]", "worse", "23.30", "+1.02"]
+    compared = [cell.strip() for cell in line(text, "| none − r=16").strip("|").split("|")]
+    assert compared == ["none − r=16", "3", "+1.20 [+0.77, +1.63]", "0.007", "0.021", "1.49", "worse"]
     assert "Paper: ImageNet-1k val, SE-ResNet-50, top-1 error (%)" in line(text, "| Variant")
     assert line(text, "| r=16").split("|")[-2].strip() == "reference"
-    assert "an interval that excludes 0 for none (+1.20 [+0.77, +1.63]), and an interval that includes 0 for r=4 (" in text
+    assert "**worse**: none (+1.20 [+0.44, +1.96]); **equivalent within ±0.5**: r=4 (0.00 [" in text
 
 
 def test_rows_stand_in_the_papers_order_and_others_keep_their_place(tmp_path: Path) -> None:
@@ -181,7 +184,7 @@ def test_holes_and_divergence_are_counted_and_told_with_reasons(tmp_path: Path) 
     (store.trial(key(2, 3)) / "checkpoint.pt").write_bytes(b"")
     r4, r8, _ = rows(study, store)
     assert (r8.count, r8.errors) == ("3, 1 diverged", {"1": 5.1, "2": 5.2, "3": 5.3})
-    assert r8.difference is not None and r8.difference.n == 3
+    assert r8.comparison is not None and (r8.comparison.n, r8.comparison.word) == (3, "open")
     assert r4.count == "0, 1 failed, 1 missing, 1 damaged, 1 unfinished"
     assert r4.error == Estimate(None, None, None, 0)
     text = page(store, tmp_path)
@@ -196,12 +199,12 @@ def test_one_and_two_seeds_show_what_there_is_and_no_verdict(tmp_path: Path) -> 
     claim = Claim(text="Lower.", contrasts=(Contrast(variant="r=8", reference="r=16", expect="better"),))
     store, study = make_store(tmp_path / "two", {"r=16": [50, 52], "r=8": [41, 43]}, claims=(claim,))
     text = page(store, tmp_path / "two")
-    assert "without a verdict" in text and "**not resolved**" in text
+    assert "without a verdict" in text and "**not resolved**" in text and "**fewer than 3 seeds**: r=8 (−0.90)" in text
     assert " 4.2 ± 1.3 " in line(text, "| r=8")
     one, study = make_store(tmp_path / "one", {"r=16": [50], "r=8": [41]})
     cells = [cell.strip() for cell in line(page(one, tmp_path / "one"), "| r=8").strip("|").split("|")]
-    assert cells[4:7] == ["1", "4.10", "−0.90"]
-    assert summary(study, one).splitlines()[1] == "r=8      1  4.10             −0.90"
+    assert cells[4:8] == ["1", "4.10", "−0.90", "–"]
+    assert summary(study, one).splitlines()[1] == "r=8      1  4.10             −0.90                 –"
 
 
 def test_a_study_without_results_says_what_is_missing(tmp_path: Path) -> None:
@@ -220,15 +223,86 @@ def test_held_out_errors_are_called_so(tmp_path: Path) -> None:
     assert "test images" not in text
 
 
-def test_claims_are_told_by_the_direction_against_their_own_reference(tmp_path: Path) -> None:
-    pairs = (("r=16", "none", "better"), ("none", "r=8", "better"), ("r=8", "r=16", "worse"), ("none", "r=4", "equivalent"))
-    contrasts = tuple(Contrast.model_validate({"variant": v, "reference": r, "expect": e}) for v, r, e in pairs)
-    store, _ = make_store(tmp_path, WRONG, claims=(Claim(text="SE *helps*.", contrasts=contrasts),))
+CLAIMS = (
+    ("Beats none.", ("r=16", "none", "better")),
+    ("None is better.", ("none", "r=16", "better")),
+    ("r=8 and r=4 do as well.", ("r=8", "r=16", "equivalent"), ("r=4", "r=16", "equivalent")),
+    ("r=8 is worse.", ("r=8", "r=16", "worse")),
+    ("None is as good as r=4.", ("none", "r=4", "equivalent")),
+)
+
+
+def claims() -> tuple[Claim, ...]:
+    """Those above."""
+    made = []
+    for text, *contrasts in CLAIMS:
+        parts = tuple(Contrast.model_validate({"variant": v, "reference": r, "expect": e}) for v, r, e in contrasts)
+        made.append(Claim(text=str(text), contrasts=parts))
+    return tuple(made)
+
+
+@pytest.mark.parametrize(
+    ("converged", "words"),
+    [
+        (True, ["holds", "fails", "holds", "fails", "open"]),
+        (False, ["direction agrees", "direction is reversed", "direction agrees", "not resolved", "not resolved"]),
+    ],
+)
+def test_claims_hold_or_fail_only_where_training_converged(tmp_path: Path, converged: bool, words: list[str]) -> None:
+    store, _ = make_store(tmp_path, WRONG, claims=claims(), converged=converged)
     text = page(store, tmp_path)
-    assert "- SE \\*helps\\*." in text
-    told = [line.rsplit("**", 2)[1] for line in text.splitlines() if "expected is" in line]
-    assert told == ["direction agrees", "direction is reversed", "not resolved", "higher error is seen"]
-    assert direction(contrasts[0], Estimate(-1.0, -1.1, -0.9, 2)) == "not resolved"
+    told = [each.rsplit("**", 2)[1] for each in text.splitlines() if each.startswith("- ") and each.endswith("**")]
+    assert told == words
+    assert ("no claim holds or fails here" in text) is not converged
+
+
+def test_a_claim_is_told_with_its_comparison_the_papers_number_and_a_sentence_to_quote(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, WRONG, claims=claims())
+    text = page(store, tmp_path)
+    part = line(text, "  - r=16 against none, expected better")
+    assert part.endswith(": **better**; −1.20 [−2.09, −0.31] points, n = 3, Holm-adjusted p 0.027; the paper: −1.02.")
+    # four comparisons: 4 * 0.00687, and 1.2 -+ 8.8602 * 0.1
+    assert (
+        "  > On Digits (preset quick), over 3 paired seeds, r=16 errs 1.20 points less than none [−2.09, −0.31, p = 0.027] "
+        "(95 % intervals, simultaneous over the 4 comparisons of the study; Holm-adjusted p)." in text
+    )
+
+
+def test_seeds_that_were_added_after_looking_are_labelled(tmp_path: Path) -> None:
+    looks = (("0", "1"), ("2",))
+    for name, changes, label in (
+        ("plain", {}, False),
+        ("added", {"looks": looks}, True),
+        ("planned", {"looks": looks, "planned_looks": 2}, False),
+        ("late", {"precision": {"half_width": 0.5, "first": 2, "most": 9, "stored": 2}}, True),
+    ):
+        store, _ = make_store(tmp_path / name, WRONG, **changes)
+        assert ("**Extended after looking**" in page(store, tmp_path / name)) is label, name
+
+
+def test_a_precision_is_told_with_what_came_of_it(tmp_path: Path) -> None:
+    # with the first two of r=8's differences, -0.1 and 0.1: deviation 0.1414, freedom 1, so 12.706 * 0.1414 / sqrt(3) = 1.04
+    for half_width, words in ((1.5, "The widest has 1.04: reached."), (0.5, "The widest has 1.04: **not reached**.")):
+        precision = {"half_width": half_width, "first": 2, "most": 3, "stored": 0}
+        store, _ = make_store(tmp_path / str(half_width), {"r=16": WRONG["r=16"], "r=8": WRONG["r=8"]}, precision=precision)
+        assert words in page(store, tmp_path / str(half_width))
+
+
+def test_an_arm_that_diverges_is_not_called_equivalent(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, {"r=16": [50, 52, 54, 51], "r=8": [50, 52, None, 51]})
+    save(store, key(1, 2), None)
+    text = page(store, tmp_path)
+    assert line(text, "| r=8 ").split("|")[8].strip() == "open (1 of 4 diverged)"
+    assert "- Divergence: r=8 1 of 4; counted, never averaged." in text
+
+
+def test_images_and_seeds_share_the_noise(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, WRONG)
+    table = page(store, tmp_path).partition("## Where the noise comes from")[2].partition("##")[0]
+    assert line(table, "| the error of r=16").split("|")[2].strip() == "3"
+    assert "| none − r=16" in table and "What the seed moves" not in table
+    one, _ = make_store(tmp_path / "one", {"r=16": [50], "r=8": [41]})
+    assert "## Where the noise comes from" not in page(one, tmp_path / "one")
 
 
 def with_variants(study: Study, changes: Mapping[str, Mapping[str, object]]) -> Study:
@@ -242,12 +316,13 @@ def test_a_row_stands_beside_its_own_reference(tmp_path: Path) -> None:
     store.save_study(with_variants(study, {"r=4": {"against": "none"}, "none": {"against": "none"}}))
     study = store.study(study.name)
     found = {row.variant: row for row in rows(study, store)}
-    assert found["none"].is_reference and found["none"].difference is None and found["r=16"].is_reference
-    against_none, against_r16 = found["r=4"].difference, found["r=8"].difference
+    assert found["none"].is_reference and found["none"].comparison is None and found["r=16"].is_reference
+    against_none, against_r16 = found["r=4"].comparison, found["r=8"].comparison
     assert against_none and against_none.mean == pytest.approx(np.mean([-1.0, -1.6, -1.0]))
     assert against_r16 and against_r16.mean == pytest.approx(np.mean([-0.1, 0.1, -0.2]))
     text = page(store, tmp_path / "out")
     assert "| Compared with" in text and "its own reference" in text and "r=4 against none (−1.2" in text
+    assert "(a family of 2 comparisons)" in text
     assert " to none" in summary(study, store) and " to r=16" in summary(study, store)
 
 
@@ -302,7 +377,7 @@ def test_names_come_out_as_text(tmp_path: Path) -> None:
 def test_the_same_store_gives_the_same_bytes(tmp_path: Path) -> None:
     store, _ = make_store(tmp_path, WRONG)
     folders = [write("reduction-quick", store, tmp_path / name).parent for name in ("one", "two")]
-    names = ["curves.png", "curves.svg", "errors.png", "errors.svg", "report.md"]
+    names = [f"{stem}.{kind}" for stem in ("curves", "differences", "errors") for kind in ("png", "svg")] + ["report.md"]
     for folder in folders:
         assert sorted(path.name for path in folder.iterdir()) == names
     for name in names:
@@ -331,7 +406,7 @@ def test_curves_are_means_over_the_finished_seeds(tmp_path: Path) -> None:
 
 def test_the_correlation_of_seeds_is_printed(tmp_path: Path) -> None:
     store, _ = make_store(tmp_path, {"r=16": [50, 52, 57], "r=8": [60, 62, 67]})
-    assert "correlation of seeds is 1.00:" in page(store, tmp_path)
+    assert "- Correlation of seeds: 1.00, " in page(store, tmp_path)
 
 
 def test_digits_follow_the_interval() -> None:

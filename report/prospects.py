@@ -1,0 +1,149 @@
+"""What a study's seeds can resolve, in words for a terminal: a line on the noise, a line a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import shorten
+
+from ablations.comparison import FEWEST
+from ablations.power import MOST, POWER
+from ablations.prospects import ClaimProspect, Noise, Outlook, Prospect, Prospects, weakest
+from report.numbers import decimals, number
+
+WIDTH = 56
+"""The most characters of a claim; the plan has its whole text nowhere, the report does."""
+
+
+def prospect_lines(found: Prospects) -> list[str]:
+    """The heading, the noise, and the claims in two columns; no line at all where the study compares nothing."""
+    if not found.found:
+        return []
+    heading = f"What {found.seeds} {_plural('seed', found.seeds)} can resolve"
+    if all(one.noise is None for one in found.found):
+        return [f"{heading}: unknown; --noise 0.3 states the standard deviation of one arm over seeds, in points."]
+    lines = [(shorten(claim.claim.text, WIDTH, placeholder=" …"), _claim(claim, found)) for claim in found.claims]
+    if rest := weakest(found.unclaimed):
+        count = len(found.unclaimed)
+        lines.append((f"{count} {_plural('comparison', count)} without a claim", _difference(rest, count, found)))
+    width = max(len(left) for left, _ in lines)
+    few = f": no verdict, that needs {FEWEST}" if found.seeds < FEWEST else ""
+    return [heading + few, *(f"  {line}" for line in _noise(found)), *(f"  {left.ljust(width)}  {right}" for left, right in lines)]
+
+
+# -- the noise
+
+
+def _noise(found: Prospects) -> list[str]:
+    own, pooled, stated = ([one.noise for one in found.found if one.noise and one.noise.source == s] for s in ("own", "pooled", "stated"))
+    told = []
+    if own:
+        which = ", each comparison's own" if len(found.found) > 1 else ""
+        told.append(f"Noise of the {_range([noise.pairs or 0 for noise in own])} seeds stored so far{which}: {_spread(own)}.")
+    if pooled:  # one for all that have none of their own
+        which = ", all comparisons together" if len(found.found) > 1 else ""
+        seeds = f"Noise of the {pooled[0].pairs} seeds stored so far{which}"
+        told.append(f"{f'Where fewer than {FEWEST} pairs are stored, that of all together' if own else seeds}: {_spread(pooled[:1])}.")
+    if stated:
+        told.append(f"Noise as stated: {found.stated:g} points an arm, so {_vary(stated[0].deviation)} if seeds do not correlate.")
+    elif found.stated is not None:
+        told.append(f"--noise {found.stated:g} is not used, because the stored seeds tell the noise.")
+    measured = ["In brackets: with the noise at the upper end of its 95 % interval."] if (own or pooled) and found.seeds >= FEWEST else []
+    return [*told, *measured]
+
+
+def _spread(known: Sequence[Noise]) -> str:
+    """ "paired differences vary by 0.53 points (standard deviation; 95 % interval 0.31 to 1.7, from 3 degrees of freedom)"."""
+    deviations, freedom = [noise.deviation for noise in known], _range([noise.freedom or 0 for noise in known])
+    degrees = f"from {freedom} degree{'' if freedom == '1' else 's'} of freedom"
+    if len(known) > 1 or known[0].interval is None:
+        return f"{_vary(min(deviations), max(deviations))} (standard deviation, {degrees} each)"
+    low, high = known[0].interval
+    return f"{_vary(*deviations)} (standard deviation; 95 % interval {_number(low)} to {_number(high)}, {degrees})"
+
+
+def _vary(*ends: float) -> str:
+    return f"paired differences vary by {' to '.join(dict.fromkeys(map(_number, ends)))} points"
+
+
+# -- the claims
+
+
+def _claim(claim: ClaimProspect, found: Prospects) -> str:
+    told = []
+    if claim.difference:
+        told.append(_difference(claim.difference, claim.differences, found))
+    if claim.equivalence:
+        told.append(_equivalence(claim.equivalence, claim.equivalences, found))
+    return "; ".join(told) or "one network: no difference is possible"
+
+
+def _difference(one: Prospect, count: int, found: Prospects) -> str:
+    delta, outlook, worst = found.study.delta, _outlook(one), one.worst
+    needs = f"{_delta(delta)} need{'s' if delta == 1 else ''} {_seeds(outlook.to_resolve)}"
+    if outlook.resolvable is None:
+        return f"{_too_few(one, found)}{needs} (80 % power)"
+    what = "differences" if count == 1 else f"each of {count} differences"
+    at_worst = f" [{_number(worst.resolvable)}]" if worst and worst.resolvable is not None else ""
+    more = f"; {needs}" if outlook.resolvable > delta else ""
+    return f"sees {what} from {_number(outlook.resolvable)}{at_worst} points on (80 % power{_pairs(one, found)}){more}"
+
+
+def _equivalence(one: Prospect, count: int, found: Prospects) -> str:
+    if one.diverged:
+        return f"cannot show equivalence, because {one.diverged} {_plural('seed', one.diverged)} diverged"
+    within, outlook, worst = f"within ±{_delta(found.study.delta)}", _outlook(one), one.worst
+    if outlook.equivalence is None:
+        return f"{_too_few(one, found)}equivalence {within} needs {_seeds(outlook.to_equate)} (80 % chance if there is no difference)"
+    what = "equivalence" if count == 1 else f"each of {count} equivalences"
+    at_worst = f" [{_chance(worst.equivalence)}]" if worst and worst.equivalence is not None else ""
+    more = f"; 80 % needs {_seeds(outlook.to_equate)}" if outlook.equivalence < POWER else ""
+    chance = f"{_chance(outlook.equivalence)}{at_worst} chance if there is no difference{_pairs(one, found)}"
+    return f"would show {what} {within} with {chance}{more}"
+
+
+def _outlook(one: Prospect) -> Outlook:
+    """That of a comparison whose noise is known; where one is, all are."""
+    assert one.outlook is not None
+    return one.outlook
+
+
+def _too_few(one: Prospect, found: Prospects) -> str:
+    """Said of a comparison that has fewer pairs than the study has seeds; for the others the heading says it."""
+    if found.seeds < FEWEST:
+        return ""
+    return f"no verdict from {one.n} {_plural('pair', one.n)} of seeds, that needs {FEWEST}; "
+
+
+def _pairs(one: Prospect, found: Prospects) -> str:
+    """Of a comparison that has fewer pairs than the study has seeds."""
+    why = f" because {one.diverged} diverged" if one.diverged else ""
+    return "" if one.n == found.seeds else f", {one.n} {_plural('pair', one.n)} of seeds{why}"
+
+
+# -- words and digits
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _seeds(count: int | None) -> str:
+    return f"more than {MOST:,} seeds" if count is None else f"{count} seeds"
+
+
+def _chance(chance: float) -> str:
+    return "under 1 %" if chance < 0.01 else "over 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
+
+
+def _number(value: float) -> str:
+    return number(value, decimals(value))
+
+
+def _delta(delta: float) -> str:
+    return f"{delta:g} {'point' if delta == 1 else 'points'}"
+
+
+def _range(counts: Sequence[float]) -> str:
+    """ "3", "3 to 5"; a whole number without its decimal."""
+    ends = [f"{end:.1f}".removesuffix(".0") for end in (min(counts), max(counts))]
+    return " to ".join(dict.fromkeys(ends))

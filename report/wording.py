@@ -1,0 +1,197 @@
+"""Comparisons and claims in words: verdicts, the sentence on top of a page, and what became of each claim. All texts are Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from ablations.claims import Answer, Part
+from ablations.comparison import FEWEST, Comparison, Word
+from ablations.published import published
+from ablations.statistics import Estimate
+from ablations.study import Study
+from report.numbers import NONE, decimals, difference_text, error_text, number, p_text, plain, time_text
+from report.rows import Reading, Row, one_reference
+
+
+def verdict_text(comparison: Comparison | None, minutes: float | None = None) -> str:
+    """The verdict in a cell: "equivalent", "open (about 24 seeds, 90 minutes)"; a dash where there is none."""
+    if comparison is None or comparison.word is None:
+        return NONE
+    return comparison.word + (f" ({'; '.join(more)})" if (more := _more(comparison, minutes)) else "")
+
+
+def _more(comparison: Comparison, minutes: float | None) -> list[str]:
+    told = [divergence_text(comparison)] if comparison.divergence else []
+    if comparison.word == "open" and comparison.divergence is None:
+        price = f", {time_text(minutes)}" if minutes is not None else ""
+        told.append(f"about {comparison.needed:,} seeds{price}" if comparison.needed else "more than 1,000 seeds")
+    if comparison.look is not None:
+        told.append(f"at look {comparison.look}")
+    return told
+
+
+def divergence_text(comparison: Comparison) -> str:
+    """How many seeds of each arm diverged: "3 of 8 diverged, 0 of 8 of the reference"."""
+    counts = comparison.divergence
+    assert counts is not None
+    other = f", {counts.reference} of {counts.reference_n} of {plain(comparison.reference)}" if counts.reference else ""
+    return f"{counts.variant} of {counts.variant_n} diverged{other}"
+
+
+# -- the sentence on top
+
+
+def headline(study: Study, rows: Sequence[Row]) -> str:
+    """What was found: the reference's error, and each row by its verdict with its difference and interval."""
+    reference = next(row for row in rows if row.variant == study.reference)
+    if reference.error.mean is None:
+        return f'No trial of the reference "{plain(study.reference)}" has finished, so there are no differences to it yet.{_diverged(rows)}'
+    images = (
+        f"{study.data.evaluated:,} {'held-out' if study.data.evaluated_on == 'holdout' else 'test'} images of {plain(study.data.label)}"
+    )
+    opening = f'The reference "{plain(study.reference)}" errs on {error_text(reference.error)} % of the {images} (n = {reference.count}).'
+    groups = _groups(study, rows)
+    if not groups:
+        return f"{opening} No other variant has finished a trial at the same seeds.{_diverged(rows)}"
+    to = "it" if one_reference(rows) else "its own reference"
+    told = "; ".join(f"**{name}**: {', '.join(texts)}" for name, texts in groups.items())
+    return f"{opening} Against {to}, in points: {told}.{_diverged(rows)}"
+
+
+def _groups(study: Study, rows: Sequence[Row]) -> dict[str, list[str]]:
+    within = f"equivalent within ±{study.delta:g}"
+    names: Mapping[Word, str] = {"equivalent": within}
+    order = ["worse", "better", "worse but negligible", "better but negligible", within, "open", f"fewer than {FEWEST} seeds"]
+    groups: dict[str, list[str]] = {name: [] for name in [*order, "nothing to test"]}
+    for row in rows:
+        one = row.comparison
+        if one is None or (one.mean is None and one.word is None):
+            continue
+        few = f"fewer than {FEWEST} seeds" if one.n < FEWEST else "nothing to test"
+        group = few if one.word is None else names.get(one.word, one.word)
+        named = "" if one_reference(rows) else f" against {plain(row.reference)}"
+        numbers = difference_text(_shown(one))
+        groups[group].append(f"{plain(row.variant)}{named} ({numbers})")
+    return {name: texts for name, texts in groups.items() if texts}
+
+
+def _diverged(rows: Sequence[Row]) -> str:
+    """A sentence on the arms that diverged: their means, if any, are over the seeds that did not."""
+    told = [f"{plain(row.variant)} ({row.states['diverged']} of {sum(row.states.values())})" for row in rows if row.states.get("diverged")]
+    return f" Diverged, and counted but not averaged: {', '.join(told)}." if told else ""
+
+
+# -- claims
+
+_DIRECTIONS = {"agrees": "direction agrees", "reversed": "direction is reversed", "not resolved": "not resolved"}
+
+
+def claim_text(answer: Answer) -> str:
+    """A claim and what became of it: at a converged preset holds, fails or is open, elsewhere its direction alone."""
+    return f"{plain(answer.text)} **{answer.verdict or _DIRECTIONS[answer.direction]}**"
+
+
+def part_text(reading: Reading, part: Part) -> str:
+    """One contrast of a claim as a sentence that can be quoted, with the paper's number beside it."""
+    variant, reference = part.contrast.variant, part.contrast.reference
+    pair = f"{plain(variant)} against {plain(reference)}, expected {part.contrast.expect}"
+    paper = _paper(reading.study, variant, reference)
+    if part.comparison is None:
+        return f"{pair}: the two are one network, so no difference is possible{paper}."
+    return f"{pair}: {_found(part, reading)}{paper}."
+
+
+def _found(part: Part, reading: Reading) -> str:
+    one = part.comparison
+    assert one is not None
+    if one.word is None and one.mean is None and one.divergence is None:
+        return "nothing was measured yet"
+    verdict = f"**{verdict_text(one, reading.minutes(one))}**" if one.word else f"no verdict ({one.reason})"
+    return f"{verdict}; {_observed(one)}"
+
+
+def _observed(one: Comparison) -> str:
+    if one.mean is None:
+        return "no pair of seeds has finished"
+    adjusted = f", Holm-adjusted p {p_text(one.adjusted)}" if one.adjusted is not None else ""
+    spread = f", n = {one.n}{adjusted}" if one.n >= FEWEST else f", n = {one.n}"
+    return f"{difference_text(_shown(one))} points{spread}"
+
+
+def _shown(one: Comparison) -> Estimate:
+    """The difference with the interval that covers together with the others; below three pairs without one."""
+    return one.all if one.n >= FEWEST else Estimate(one.mean, None, None, one.n)
+
+
+def quotation(reading: Reading, answer: Answer) -> str | None:
+    """The claim's comparisons as one sentence that stands alone, for a paper; None while one of them has no three pairs."""
+    found = [part.comparison for part in answer.parts]
+    if any(one is None or one.n < FEWEST or one.mean is None for one in found):
+        return None
+    study, told = reading.study, [_quoted(one) for one in found if one is not None]
+    seeds = sorted({one.n for one in found if one is not None})
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    family = f"95 % intervals, simultaneous over the {reading.verdicts.comparisons.family} comparisons of the study; Holm-adjusted p"
+    return f"On {plain(study.data.label)} (preset {study.preset}), over {count} paired seeds, {', and '.join(told)} ({family})."
+
+
+def _quoted(one: Comparison) -> str:
+    assert one.mean is not None and one.all.low is not None and one.all.high is not None
+    places = decimals(one.all.half_width)
+    size = number(abs(one.mean), places)
+    low, high = (number(end, places, sign=True) for end in (one.all.low, one.all.high))
+    more = f"errs {size} points {'more' if one.mean > 0 else 'less'} than" if re.search("[1-9]", size) else f"differs by {size} points from"
+    p = "" if one.adjusted is None else f", p {p_text(one.adjusted) if one.adjusted < 0.001 else '= ' + p_text(one.adjusted)}"
+    diverged = f"; {divergence_text(one)}" if one.divergence else ""
+    return f"{plain(one.variant)} {more} {plain(one.reference)} [{low}, {high}{p}{diverged}]"
+
+
+def _paper(study: Study, variant: str, reference: str) -> str:
+    """The paper's difference, where it prints both rows."""
+    table, rows = published(study.table), (study.variant(variant).published, study.variant(reference).published)
+    if table is None or rows[0] is None or rows[1] is None:
+        return ""
+    difference: Decimal = table.difference(rows[0], rows[1])
+    return f"; the paper: {number(float(difference), max(0, -int(difference.as_tuple().exponent)), sign=True)}"
+
+
+# -- how seeds were chosen, and what was checked
+
+
+def seeds_text(reading: Reading) -> list[str]:
+    """Sentences on how the number of seeds came about, where it was not simply asked for once."""
+    study, told = reading.study, []
+    if study.precision is not None:
+        widths = [one.own.half_width for one in reading.verdicts.comparisons.found if one.own.half_width is not None]
+        reached = "" if not widths else f" The widest has {number(max(widths), 2)}: {_reached(max(widths) <= study.precision.half_width)}."
+        rule = study.precision
+        told.append(
+            f"The spread of the first {rule.first} seeds decided how many there are (Stein's two stages), so that the own interval of each "
+            f"difference has a half-width of at most {rule.half_width:g} points, with at most {rule.most} seeds; intervals and p keep that "
+            f"first spread.{reached}"
+        )
+    if study.planned_looks > 1 and not study.extended_after_looking:
+        told.append(
+            f"{study.planned_looks} looks were declared before the first, and this is look {len(study.looks)}: each decides at "
+            f"{number(5 / study.planned_looks, 2)} %, and what it decides stays."
+        )
+    if study.extended_after_looking:
+        told.append(_extended(study))
+    if study.vary is not None:
+        told.append(f"The seeds move the stream {study.vary} alone; all other random numbers are the same in every trial.")
+    return told
+
+
+def _reached(yes: bool) -> str:
+    return "reached" if yes else "**not reached**"
+
+
+def _extended(study: Study) -> str:
+    groups = " + ".join(str(len(look)) for look in study.looks)
+    rule = "a rule for the number of seeds was declared" if study.precision else "seeds were added"
+    return (
+        f"**Extended after looking**: {rule} when results were there to be looked at ({groups} seeds), which nothing here pays for; "
+        "p and intervals are somewhat too small."
+    )
