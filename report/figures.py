@@ -135,11 +135,11 @@ def _mean(ax: Axes, row: Row, y: float, colour: str, limits: tuple[float, float]
     if mean is None:
         return False
     ax.plot([mean], [y], "D" if row.is_reference else "s", color=colour, markersize=5, zorder=3)
-    return low is not None and high is not None and _interval(ax, (low, high), y, colour, limits)
+    return low is not None and high is not None and interval_line(ax, (low, high), y, colour, limits)
 
 
-def _interval(ax: Axes, ends: tuple[float, float], y: float, colour: str, limits: tuple[float, float], width: float = 1.4) -> bool:
-    """A line from end to end, with an arrow where it goes on beyond the limits; returns whether it does."""
+def interval_line(ax: Axes, ends: tuple[float, float], y: float, colour: str, limits: tuple[float, float], width: float = 1.4) -> bool:
+    """A line from end to end, with an arrow where it goes on beyond the limits; returns whether it does so."""
     (low, high), (least, most) = ends, limits
     if high < least or low > most:
         return True
@@ -164,7 +164,7 @@ def differences(ax: Axes, found: Sequence[Comparison], delta: float, unit: str =
     for y, one in enumerate(found):
         assert one.mean is not None, "only comparisons with a pair are drawn"
         if one.all.low is not None and one.all.high is not None:
-            cut |= _interval(ax, (one.all.low, one.all.high), y, BLUE, (-limit, limit), 0.9)
+            cut |= interval_line(ax, (one.all.low, one.all.high), y, BLUE, (-limit, limit), 0.9)
         if one.own.low is not None and one.own.high is not None:
             ax.plot([one.own.low, one.own.high], [y, y], color=BLUE, linewidth=3, solid_capstyle="butt")
         ax.plot([one.mean], [y], "s", color=BLUE, markersize=6, mec="white", mew=0.8, zorder=3)

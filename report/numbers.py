@@ -49,13 +49,15 @@ def error_text(error: Estimate) -> str:
 
 
 def difference_text(difference: Estimate | None) -> str:
-    """ "+0.42 [+0.10, +0.74]", without the interval below two pairs."""
+    """ "+0.42 [+0.10, +0.74]", without the interval below two pairs; one of no width is none, it only saw no spread."""
     if difference is None or difference.mean is None:
         return NONE
     places = decimals(difference.half_width)
     mean = number(difference.mean, places, sign=True)
     if difference.low is None or difference.high is None:
         return mean
+    if difference.low == difference.high:
+        return f"{mean} (no spread)"
     return f"{mean} [{number(difference.low, places, sign=True)}, {number(difference.high, places, sign=True)}]"
 
 

@@ -1,0 +1,238 @@
+"""Two variants, two studies or two workspaces beside each other: what differs in them, and what came of it. Reads stores only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablations.measured import arms
+from ablations.result import Result
+from ablations.selection import selected
+from ablations.statistics import Estimate, interval, paired_difference
+from ablations.store import DamagedStore, Store
+from ablations.study import Study, StudyVariant
+from senet_core.config import differences
+from senet_core.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one side names: a workspace, perhaps one study of it, perhaps one variant of that."""
+
+    text: str
+    store: Store
+    study: Study | None = None
+    variant: StudyVariant | None = None
+
+
+def place(text: str, workspace: Path) -> Place:
+    """One side as it is named on the command line: a workspace's folder, SUITE or STUDY of ``workspace``, or SUITE:VARIANT.
+
+    A study of another workspace has its folder before it: FOLDER/STUDY:VARIANT.
+
+    :raises InputError: for what is not there, or names several studies.
+    """
+    if (Path(text) / "studies").is_dir():
+        return Place(text, Store(Path(text)))
+    name, colon, variant = text.partition(":")
+    folder, slash, name = name.rpartition("/")
+    store = Store(Path(folder) if slash else workspace)
+    found = selected(store, [name], None)
+    if len(found) > 1:
+        raise InputError(f"'{name}' is several studies of that workspace; name one of: {', '.join(study.name for study in found)}.")
+    (study,) = found
+    names = [each.name for each in study.variants]
+    if colon and variant not in names:
+        raise unknown(f"variant of the study '{study.name}'", variant, names)
+    return Place(text, store, study, study.variant(variant) if colon else None)
+
+
+# -- two variants
+
+
+@dataclass(frozen=True)
+class SeedPair:
+    """One seed in both: errors in percent, and how many evaluation images only A has right (``won``) or only B has (``lost``)."""
+
+    seed: str
+    a: float
+    b: float
+    won: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class ClassErrors:
+    """One class: its mean error (%) in A and B over the seeds of both, and the paired difference A - B with its 95 % interval."""
+
+    name: str
+    images: int
+    a: float
+    b: float
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class VariantPair:
+    """Two variants: what differs in their configs ({path: (A, B)}), errors over all their seeds, and the seeds that both have finished.
+
+    ``wins`` is empty where the two were not evaluated on the same images.
+    """
+
+    a: Place
+    b: Place
+    changes: Mapping[str, tuple[Any, Any]]
+    errors: tuple[Estimate, Estimate]
+    difference: Estimate
+    seeds: tuple[SeedPair, ...]
+    classes: tuple[ClassErrors, ...]
+
+
+def variants(a: Place, b: Place) -> VariantPair:
+    """Compare two variants over the seeds that both have finished."""
+    one, other = _Side(a), _Side(b)
+    shared = [seed for seed in one.errors if seed in other.errors]
+    same_images = shared and all(np.array_equal(one.labels(seed), other.labels(seed)) for seed in shared)
+    pairs = tuple(_seed_pair(seed, one, other) for seed in shared) if same_images else ()
+    return VariantPair(
+        a,
+        b,
+        differences(one.variant.config, other.variant.config),
+        (interval(one.errors.values()), interval(other.errors.values())),
+        paired_difference(one.errors, other.errors),
+        pairs,
+        tuple(_classes(one, other, [pair.seed for pair in pairs])) if pairs else (),
+    )
+
+
+class _Side:
+    """One variant's finished trials, by seed."""
+
+    def __init__(self, named: Place) -> None:
+        assert named.study is not None and named.variant is not None
+        self.store, self.study, self.variant = named.store, named.study, named.variant
+        self.errors = dict(arms(self.study, self.store)[self.variant.name].values)
+
+    def right(self, seed: str) -> NDArray[np.bool_]:
+        return self.store.correctness(self.variant.keys[seed]).top1
+
+    def labels(self, seed: str) -> NDArray[np.integer]:
+        return self.store.correctness(self.variant.keys[seed]).labels
+
+
+def _seed_pair(seed: str, one: _Side, other: _Side) -> SeedPair:
+    a, b = one.right(seed), other.right(seed)
+    return SeedPair(seed, one.errors[seed], other.errors[seed], int((a & ~b).sum()), int((b & ~a).sum()))
+
+
+def _classes(one: _Side, other: _Side, seeds: list[str]) -> list[ClassErrors]:
+    found = []
+    for index, name in enumerate(one.study.data.classes):
+        a, b = ({seed: _class_error(side, seed, index) for seed in seeds} for side in (one, other))
+        images = int((one.labels(seeds[0]) == index).sum())
+        means = sum(a.values()) / len(seeds), sum(b.values()) / len(seeds)
+        found.append(ClassErrors(name, images, *means, paired_difference(a, b)))
+    return found
+
+
+def _class_error(side: _Side, seed: str, index: int) -> float:
+    return 100 * (1 - float(side.right(seed)[side.labels(seed) == index].mean()))
+
+
+# -- two studies
+
+
+@dataclass(frozen=True)
+class StudyPair:
+    """Two studies: settings that differ ({what: (A, B)}), and the variants that bear one name in both, with A's difference to B."""
+
+    a: Place
+    b: Place
+    settings: Mapping[str, tuple[Any, Any]]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    shared: tuple[SharedVariant, ...]
+
+
+@dataclass(frozen=True)
+class SharedVariant:
+    """A variant of both studies: errors in each, the paired difference A - B, and how many of the common seeds are the very same trials."""
+
+    name: str
+    a: Estimate
+    b: Estimate
+    difference: Estimate
+    same_trials: int
+    seeds: int
+
+
+def studies(a: Place, b: Place) -> StudyPair:
+    """Compare two studies variant by variant."""
+    assert a.study is not None and b.study is not None
+    one, other = a.study, b.study
+    fields = ("suite", "preset", "overrides", "delta", "reference", "seeds", "planned_looks", "precision", "vary")
+    settings = {name: (getattr(one, name), getattr(other, name)) for name in fields if getattr(one, name) != getattr(other, name)}
+    if one.data != other.data:
+        settings["data"] = (one.data.label, other.data.label)
+    recipes = differences(one.variant(one.reference).config, other.variant(other.reference).config)
+    settings |= {f"{path} (of the references)": values for path, values in recipes.items()}
+    names = [variant.name for variant in one.variants], [variant.name for variant in other.variants]
+    found = arms(one, a.store), arms(other, b.store)
+    shared = []
+    for name in names[0]:
+        if name in names[1]:
+            values = found[0][name].values, found[1][name].values
+            keys = one.variant(name).keys, other.variant(name).keys
+            common = [seed for seed in keys[0] if seed in keys[1]]
+            same = sum(keys[0][seed] == keys[1][seed] for seed in common)
+            errors = interval(values[0].values()), interval(values[1].values())
+            shared.append(SharedVariant(name, *errors, paired_difference(*values), same, len(common)))
+    only_a, only_b = (tuple(n for n in own if n not in others) for own, others in (names, names[::-1]))
+    return StudyPair(a, b, settings, only_a, only_b, tuple(shared))
+
+
+# -- two workspaces
+
+
+@dataclass(frozen=True)
+class WorkspacePair:
+    """Two workspaces: studies and finished trials in each, and of the trials in both those that did not give the same ({key: (A, B)})."""
+
+    a: Place
+    b: Place
+    studies: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+    """In both, in A alone, in B alone."""
+    trials: tuple[int, int, int]
+    differing: Mapping[str, tuple[str, str]]
+
+
+def workspaces(a: Place, b: Place) -> WorkspacePair:
+    """Compare what two workspaces hold; the same trial should have given the same wherever it ran."""
+    names = [set(side.store.studies()) for side in (a, b)]
+    stored = [side.store.keys() for side in (a, b)]
+    keys = [{key for key in known if _outcome(side.store, key) is not None} for side, known in zip((a, b), stored, strict=True)]
+    both = sorted(keys[0] & keys[1])
+    told = {key: (_outcome(a.store, key), _outcome(b.store, key)) for key in both}
+    return WorkspacePair(
+        a,
+        b,
+        (tuple(sorted(names[0] & names[1])), tuple(sorted(names[0] - names[1])), tuple(sorted(names[1] - names[0]))),
+        (len(both), len(keys[0] - keys[1]), len(keys[1] - keys[0])),
+        {key: (str(first), str(second)) for key, (first, second) in told.items() if first != second},
+    )
+
+
+def _outcome(store: Store, key: str) -> str | None:
+    """What a trial gave, in words that are equal where the numbers are; None where it has not ended."""
+    try:
+        result: Result | None = store.result(key)
+    except DamagedStore:
+        return "damaged"
+    if result is None:
+        return None
+    return result.status if result.errors is None else f"{result.errors.top1} % top-1, loss {result.errors.loss}"
