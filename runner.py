@@ -9,6 +9,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from rich.console import Console
 
 from ablations import asked, tracking
 from ablations.made import remember, remembered
+from ablations.mlflow_place import need_mlflow, public_uri, tracking_uri
 from ablations.options import parser, take_recipe
 from ablations.plans import sources
 from ablations.presets import PRESETS
@@ -28,7 +31,9 @@ from senet_core.files import publish_text
 from senet_core.registry import load_file
 
 if TYPE_CHECKING:
-    from ablations.execution import Observer, Summary
+    from ablations.execution import Observer, Stop, Summary
+    from ablations.planning import DataSource
+    from ablations.rounds import Round
     from ablations.trial import Trial
 
 console, errors = Console(), Console(stderr=True)
@@ -48,20 +53,25 @@ def list_names(options: argparse.Namespace) -> int:
 
 
 def plan(options: argparse.Namespace) -> int:
-    """What a run would do, and what it would take."""
+    """What a run would do, what it would take, and what its seeds could tell."""
     from ablations.execution import trials
+    from ablations.measured import arms
     from ablations.pricing import is_left, prices
-    from report.console import print_plan
+    from ablations.prospects import prospects
+    from report.console import print_plan, print_prospects
 
     store, source = Store(options.workspace), asked.source(options)
-    studies = asked.studies(options, store, source)
-    queue = trials(studies, asked.seed_texts(options))
+    shares = asked.shares(options, store, source)
+    studies, queue = [one.study for one in shares], trials(shares)
     states = {trial.key: store.state(trial.key) for trial in queue}
     left = [trial for trial in queue if is_left(states[trial.key])]
     seconds = prices(left, source, asked.machine(options)) if left else {}
     for study in studies:
         print_plan(console, study, states, seconds, options.diff)
+        print_prospects(console, prospects(study, arms(study, store), stated=options.noise))
         console.print()
+    for sentence in (sentence for one in shares for sentence in one.said):
+        _say(sentence)
     total = sum(seconds.values()) / 60
     _say(f"{len(states)} trials in all, {len(left)} left to train: about {total:.0f} minutes here.")
     return 0
@@ -69,34 +79,21 @@ def plan(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Train what is missing, then report."""
-    from ablations.execution import Stop, trials
-    from ablations.execution import run as execute
-    from ablations.pricing import is_left
-    from ablations.progress import Progress
+    from ablations.execution import Stop, Summary
+    from ablations.rounds import Rounds
 
     store, source = Store(options.workspace), asked.source(options)
     store.usable()
     _writable(_out(options))
-    with store.exclusively():
-        studies = asked.studies(options, store, source)
-        queue = trials(studies, asked.seed_texts(options))
-        left = [trial for trial in queue if is_left(store.state(trial.key), options.retry_failed)]
-        for config in {trial.config.data.model_dump_json(): trial.config for trial in left}.values():
-            source.prepare(config)
-        machine = asked.machine(options) if left else None
-        for study in studies:
-            store.save_study(study)
-    stop, tracker = Stop(), _tracker(options, store, studies, left)
-    with stop.listening(), Progress(console, places(studies), left, len(queue) - len(left)) as progress:
-        observers: list[Observer] = [progress, tracker]
-        summary = execute(queue, store, source, machine, observers, stop=stop, retry_failed=options.retry_failed, warn=_warn)
-    if summary.signal is not None:
-        _warn("Stopped. Everything up to the last finished epoch is kept; run the same command again to go on.")
-        return 128 + summary.signal
-    for study in studies:
-        tracker.mirror(study)
-    if not tracker.off:
-        remember(store, _uri(options), studies)
+    stop, summary, studies = Stop(), Summary(), []
+    ask, machine = (lambda: asked.shares(options, store, source)), (lambda: asked.machine(options))
+    for turn in Rounds(ask, machine, store, source, options.retry_failed):
+        for sentence in turn.said:
+            _say(sentence)
+        studies, summary = turn.studies, summary + _trained(turn, options, store, source, stop)
+        if summary.signal is not None:
+            _warn("Stopped. Everything up to the last finished epoch is kept; run the same command again to go on.")
+            return 128 + summary.signal
     return _ended(options, store, studies, summary)
 
 
@@ -124,25 +121,27 @@ def show(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Pages from what is stored, complete or not."""
-    from report.document import write
+    from ablations.mlflow_reading import restored
 
-    store = Store(options.workspace)
-    for study in _stored(store, options):
-        _say(f"Report: {write(study.name, store, _out(options))}")
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    with restored(options.origin, uri, options.suites) if options.origin else nullcontext(Store(options.workspace)) as store:
+        _reports([study.name for study in _stored(store, options)], store, _out(options), options.format or ("md",))
     return 0
 
 
 def sync(options: argparse.Namespace) -> int:
     """Bring MLflow up to what is stored."""
-    tracking.need_mlflow()
+    need_mlflow()
     store, uri = Store(options.workspace), _uri(options)
     studies = _stored(store, options)
     tracker = tracking.open_tracker(uri, store, _warn)
     done = tracking.sync([study.name for study in studies], store, tracker)
+    if not tracker.off:
+        remember(store, _mirrored(options), studies)
+        _attach_reports(options, store, studies, options.workspace / "reports")
     if tracker.off:
         return 1
-    remember(store, uri, studies)
-    _say(f"{tracking.public_uri(uri)}: {done.created} runs created, {done.updated} updated, {done.unchanged} unchanged.")
+    _say(f"{public_uri(uri)}: {done}.")
     return 0
 
 
@@ -179,6 +178,73 @@ def cost(options: argparse.Namespace) -> int:
     return 0
 
 
+def judge(options: argparse.Namespace) -> int:
+    """Verdicts on numbers that you have already: a CSV file of runs, or an MLflow experiment."""
+    from ablations.judging import Asked, judge, runs
+    from report.judgement_words import text
+
+    table = runs(options.file, options.origin, options.experiment)
+    names = {"metric": options.metric, "variant": options.variant_column, "seed": options.seed_column}
+    asked_for = Asked(options.reference.strip(), **names, lower_is_better=options.lower_is_better, delta=options.delta, where=options.where)
+    found = judge(table, asked_for)
+    _say(text(found))
+    if options.out is not None:
+        from report.judgement import write  # late: pandas and matplotlib take a second to import, and a terminal needs neither
+
+        _say(f"Report: {write(found, options.out)}")
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Two variants, studies or workspaces beside each other."""
+    from ablations.side_by_side import place, studies, variants, workspaces
+    from report.side_by_side import studies_page, variants_page, workspaces_page
+
+    a, b = place(options.a, options.workspace), place(options.b, options.workspace)
+    if a.variant and b.variant:
+        text = variants_page(variants(a, b))
+    elif a.study and b.study and not a.variant and not b.variant:
+        text = studies_page(studies(a, b))
+    elif not a.study and not b.study:
+        text = workspaces_page(workspaces(a, b))
+    else:
+        raise InputError("Compare like with like: two variants (SUITE:VARIANT), two studies, or the folders of two workspaces.")
+    if options.out is None:
+        sys.stdout.write(text)
+    else:
+        _writable(options.out)
+        publish_text(options.out / "compare.md", text)
+        _say(f"Written: {options.out / 'compare.md'}")
+    return 0
+
+
+def new(options: argparse.Namespace) -> int:
+    """A file of your own to begin with: a block, a network, a data set or a suite."""
+    from ablations.templating import new as write_new
+    from ablations.templating import next_steps
+
+    path = write_new(options.kind, options.name, options.out)
+    _say("\n    ".join([f"Written: {path}. It runs as it is; go on with", *next_steps(options.kind, options.name, path)]))
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Hold the blocks of a file of your own against the contract of a block."""
+    from ablations.checking import checked
+    from senet_core.registry import BLOCKS
+
+    names = BLOCKS.loaded(options.source)
+    if not names:
+        raise InputError(f"'{options.load}' registers no block; `ablate new block NAME` writes one to begin with.")
+    block = {path.removeprefix("net.block."): value for path, value in options.recipe.items()}
+    found = [checked(name, block) for name in names]
+    for one in found:
+        _say(f"{one.name}: {'breaks' if one.faults else 'keeps'} the contract of a block")
+        for told in (*one.faults, *one.notes):
+            _say(f"  - {told}")
+    return 1 if any(one.faults for one in found) else 0
+
+
 def describe(options: argparse.Namespace) -> int:
     """The network of one variant, or of --net.name, layer by layer."""
     from ablations.describing import chosen
@@ -194,6 +260,20 @@ def describe(options: argparse.Namespace) -> int:
     return 0
 
 
+def excitation(options: argparse.Namespace) -> int:
+    """What the gates of a trained variant do by class, and what the network loses without them."""
+    from ablations.excitation import chosen, examine
+    from report.excitation import write
+
+    store, source = Store(options.workspace), asked.source(options)
+    study, variant = chosen(store, options.suite, options.variant, options.preset, options.dataset)
+    machine = partial(asked.machine, options)  # loads torch, so it is asked only where something is to be computed
+    for sentence in examine(study, variant, store, source, machine, seed=options.seed, knockout=options.knockout):
+        _say(sentence)
+    _say(f"Report: {write(study, variant, store, _out(options))}")
+    return 0
+
+
 # -- what the commands share
 
 
@@ -202,18 +282,43 @@ def _stored(store: Store, options: argparse.Namespace) -> list[Study]:
 
 
 def _uri(options: argparse.Namespace) -> str:
-    return tracking.tracking_uri(options.workspace, options.tracking_uri)
+    return tracking_uri(options.workspace, options.tracking_uri)
 
 
-def _tracker(options: argparse.Namespace, store: Store, studies: Sequence[Study], left: Sequence[Trial]) -> tracking.Tracker:
+def _mirrored(options: argparse.Namespace) -> str:
+    """What is remembered of a mirror: where it is, by what code it was made, and whether it has the models."""
+    models = " with models" if getattr(options, "model", False) else ""
+    return f"{_uri(options)} by {sources('ablations')}{models}"
+
+
+def _tracker(
+    options: argparse.Namespace, store: Store, source: DataSource, studies: Sequence[Study], left: Sequence[Trial]
+) -> tracking.Tracker:
     """No tracker where none is wanted, or where nothing will train and the mirror shows everything already."""
     if options.no_mlflow:
         return tracking.Tracker()
     uri = _uri(options)
     gone = uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
-    if not left and not gone and remembered(store, uri, studies):
+    if not left and not gone and remembered(store, _mirrored(options), studies):
         return tracking.Tracker()
-    return tracking.open_tracker(uri, store, _warn, studies)
+    return tracking.open_tracker(uri, store, _warn, studies, tracking.Extras(source if options.model else None, options.system_metrics))
+
+
+def _trained(turn: Round, options: argparse.Namespace, store: Store, source: DataSource, stop: Stop) -> Summary:
+    """Train what is left of a round, with the live view and the mirror."""
+    from ablations.execution import run as execute
+    from ablations.progress import Progress
+
+    tracker = _tracker(options, store, source, turn.studies, turn.left)
+    with stop.listening(), Progress(console, places(turn.studies), turn.left, len(turn.queue) - len(turn.left)) as progress:
+        observers: list[Observer] = [progress, tracker]
+        summary = execute(turn.queue, store, source, turn.machine, observers, stop=stop, retry_failed=options.retry_failed, warn=_warn)
+    if summary.signal is None:
+        for study in turn.studies:
+            tracker.mirror(study)
+        if not tracker.off:
+            remember(store, _mirrored(options), turn.studies)
+    return summary
 
 
 def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], summary: Summary) -> int:
@@ -222,9 +327,12 @@ def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], 
         _warn(f"{places(studies)[key][0]} ({key}): {reason}")
     for study in studies:
         _say(f"\n{study.title}\n{_page(study, store, _out(options))}")
+    if options.format:
+        _reports([study.name for study in studies], store, _out(options), options.format)
     trained, failed, damaged = len(summary.trained), len(summary.failed), len(summary.damaged)
     _say(f"\n{trained} trained, {summary.diverged} of them diverged; {failed} failed, {damaged} damaged.")
     if not options.no_mlflow:
+        _attach_reports(options, store, studies, _out(options))
         _say(f"Compare the runs: ablate ui{'' if options.workspace == Path('runs') else f' --workspace {options.workspace}'}")
     return 1 if summary.holes else 0
 
@@ -235,9 +343,35 @@ def _page(study: Study, store: Store, out: Path) -> str:
 
     where = f"report in {out.resolve()} by {sources('senet_core', 'ablations', 'report')}"
     if not (page(study.name, out).exists() and remembered(store, where, [study])):
-        write(study.name, store, out)
+        write([study.name], store, out)
         remember(store, where, [study])
     return f"{summary(study, store)}\nReport: {page(study.name, out)}"
+
+
+def _reports(names: Sequence[str], store: Store, out: Path, formats: Sequence[str]) -> None:
+    """Write the pages of these studies, tell where they are, and which characters no font of theirs has."""
+    from report.document import write
+    from report.glyphs import named
+
+    written = write(names, store, out, formats)
+    for done in written:
+        others = f" ({', '.join(file.name for file in done.files[1:])})" if len(done.files) > 1 else ""
+        _say(f"Report: {done.files[0]}{others}")
+    missing = sorted({sign for done in written for sign in done.missing})
+    if missing:
+        _warn(f"No font of the figures and PDFs has {named(missing)}: there these characters stand as their code points.")
+
+
+def _attach_reports(options: argparse.Namespace, store: Store, studies: Sequence[Study], out: Path) -> None:
+    """Show the reports beside the runs, where the mirror is up to date and they are not there yet."""
+    what = f"reports at {_uri(options)} by {sources('senet_core', 'ablations', 'report')}"
+    shown = [study for study in studies if remembered(store, _mirrored(options), [study]) and not remembered(store, what, [study])]
+    tracker = tracking.open_tracker(_uri(options), store, _warn) if shown else tracking.Tracker()
+    for study in shown:
+        _page(study, store, out)
+        tracker.attach_report(study, out / study.name)
+    if not tracker.off:
+        remember(store, what, shown)
 
 
 def _writable(folder: Path) -> None:
@@ -262,7 +396,8 @@ def _warn(sentence: str) -> None:
 
 # -- the way in
 
-COMMANDS = {"list": list_names, **{function.__name__: function for function in (plan, describe, cost, run, status, show, report, sync, ui)}}
+_NAMED = (plan, describe, cost, run, status, show, report, excitation, compare, new, check, judge, sync, ui)
+COMMANDS = {"list": list_names, **{function.__name__: function for function in _NAMED}}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -270,11 +405,15 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         rest, recipe = take_recipe(sys.argv[1:] if words is None else words)
         options = parser(COMMANDS).parse_args(rest)
-        if recipe and options.command not in ("plan", "run", "describe"):
-            raise InputError(f"--{next(iter(recipe))}: only plan, run and describe take recipe fields.")
+        if recipe and options.command not in ("plan", "run", "describe", "check"):
+            raise InputError(f"--{next(iter(recipe))}: only plan, run, describe and check take recipe fields.")
         options.recipe = recipe
         if getattr(options, "load", None):
-            load_file(options.load)
+            options.source = load_file(options.load)
+            if options.command in ("plan", "run"):
+                from ablations.checking import refuse_broken
+
+                refuse_broken(options.source, asked.order(options))
         return int(options.function(options))
     except DamagedStore as error:
         _warn(str(error))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from ablations.presets import preset
 from ablations.suite import SUITES
-from senet_core.config import canonical
 from senet_core.errors import InputError
-from senet_core.seeds import Seed, normal_seed
+from senet_core.seeds import Seed
 
 if TYPE_CHECKING:
     from ablations.planning import DataSource, Order
+    from ablations.seed_rules import Share, Wish
     from ablations.store import Store
     from ablations.study import Study
     from senet_core.training.execution import Machine
@@ -27,23 +27,56 @@ def source(options: argparse.Namespace) -> DataSource:
     return DataSource(options.data_root, options.workspace / "cache")
 
 
-def studies(options: argparse.Namespace, store: Store, data: DataSource) -> list[Study]:
-    """The studies that the suites are at this preset, resolved, each extending the stored one where there is one."""
-    from ablations.extension import settled
+def shares(options: argparse.Namespace, store: Store, data: DataSource) -> list[Share]:
+    """The studies that the suites are at this preset, resolved, each extending the stored one where there is one, and the seeds of each
+    that the command is about."""
     from ablations.plans import planned
+    from ablations.seed_rules import share
 
-    asked, found = order(options), []
+    asked, wanted, found = order(options), wish(options), []
     for name in suites(options):
 
-        def plan(wanted: Sequence[Seed], suite: str = name) -> Study:
-            return planned(suite, replace(asked, seeds=wanted), data)
+        def plan(seeds: Sequence[Seed], suite: str = name) -> Study:
+            return planned(suite, replace(asked, seeds=seeds), data)
 
-        found.append(settled(store, plan, asked.seeds))
+        found.append(share(wanted, store, plan))
     return found
 
 
+def wish(options: argparse.Namespace) -> Wish:
+    """What the command line says of seeds.
+
+    :raises InputError: for options that do not go together.
+    """
+    from ablations.seed_rules import Wish
+
+    counted, listed = options.seeds is not None, options.seed_list is not None
+    precise, added = options.until_half_width is not None, options.add_seeds is not None
+    if options.only_open != added:
+        raise InputError("--only-open and --add-seeds go together: --only-open --add-seeds 5 adds five seeds to only what is still open.")
+    if added and (counted or listed or precise):
+        raise InputError("--add-seeds chooses the new seeds itself; leave --seeds, --seed-list and --until-half-width out.")
+    if precise and counted:
+        raise InputError("--until-half-width finds the number of seeds, so --seeds cannot give it; --max-seeds bounds it.")
+    if not precise and (options.first_seeds is not None or options.max_seeds is not None):
+        raise InputError("--first-seeds and --max-seeds are for --until-half-width; give that, or --seeds.")
+    if options.looks is not None and (precise or added):
+        raise InputError(
+            "--looks declares looks before training, together with --seeds; it goes neither with --until-half-width nor --only-open."
+        )
+    return Wish(
+        numbers=options.seed_list if listed else range(options.seeds) if counted else None,
+        looks=options.looks,
+        half_width=options.until_half_width,
+        first=options.first_seeds,
+        most=options.max_seeds,
+        added=options.add_seeds,
+        vary=_stream(options),
+    )
+
+
 def order(options: argparse.Namespace) -> Order:
-    """Preset, overridden recipe fields and seeds.
+    """Preset, overridden recipe fields and the random stream that seeds move; the seeds themselves are not known yet.
 
     :raises InputError: for an unknown preset, or a data set that is named in two ways.
     """
@@ -54,12 +87,11 @@ def order(options: argparse.Namespace) -> Order:
         if "data.name" in overrides:
             raise InputError("--dataset and --data.name say the same; give one of them.")
         overrides["data.name"] = options.dataset
-    return Order(preset(options.preset), overrides, _seeds(options))
-
-
-def seed_texts(options: argparse.Namespace) -> list[str]:
-    """The seeds as studies name them."""
-    return [canonical(normal_seed(seed)) for seed in _seeds(options)]
+    if getattr(options, "block", None):
+        if "net.block" in overrides:
+            raise InputError("--block and --net.block say the same; give one of them.")
+        overrides = {"net.block": options.block, **overrides}  # first, so that its own options are not set for another one
+    return Order(preset(options.preset), overrides, vary=_stream(options))
 
 
 def suites(options: argparse.Namespace) -> list[str]:
@@ -85,7 +117,7 @@ def machine(options: argparse.Namespace) -> Machine:
     return Machine(pick_device(options.device), choose(options.threads))
 
 
-def _seeds(options: argparse.Namespace) -> list[int]:
-    if options.seed_list is not None:
-        return list(options.seed_list)
-    return list(range(options.seeds if options.seeds is not None else 3))
+def _stream(options: argparse.Namespace) -> str | None:
+    """The one stream that seeds move; None for all of them, and for commands that know no seeds."""
+    stream: str | None = getattr(options, "vary", None)
+    return None if stream == "all" else stream

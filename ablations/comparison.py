@@ -90,8 +90,9 @@ class Comparison:
 
     ``own`` is the difference with its 95 % interval for itself, ``all`` the same with the interval that covers together with those of the
     whole family; ``p`` is two-sided and for itself, ``adjusted`` is Holm's. ``smallest_delta`` is the smallest δ at which the two would be
-    equivalent. ``word`` is the verdict; where it is None, ``reason`` says why; beside an "open" it says what stands in the way.
-    ``needed`` is about how many seeds in all would settle an open one. ``look`` counts the look that decided, where several were declared.
+    equivalent; None where no δ would do. ``word`` is the verdict; where it is None, ``reason`` says why; beside an "open" it says what
+    stands in the way. ``needed`` is about how many seeds in all would settle an open one. ``look`` counts the look that decided, where
+    several were declared.
     """
 
     variant: str
@@ -234,7 +235,7 @@ class _Look:
                 told,
                 own=_estimate(found.interval(1 - self.rule.alpha), mean, n),
                 all=_estimate(wide, mean, n),
-                smallest_delta=float(found.smallest_delta(self.alpha)),
+                smallest_delta=None if tested.divergence or not found.error else float(found.smallest_delta(self.alpha)),
             )
         word, reason = self._word(tested, adjusted)
         if tested.p is not None and found is not None:

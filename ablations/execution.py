@@ -17,10 +17,10 @@ from ablations.planning import DataSource
 from ablations.provenance import commit
 from ablations.result import Epoch, Result
 from ablations.store import DamagedStore, Failure, State, Store
-from ablations.study import Study
 from ablations.trial import Trial, train
 
 if TYPE_CHECKING:
+    from ablations.seed_rules import Share
     from senet_core.training.execution import Machine
 
 POLL_SECONDS = 1.0  # how often trials that another process holds are looked at again
@@ -79,11 +79,21 @@ class Summary:
         """Trials without a usable result after this run, an interruption aside."""
         return len(self.failed) + len(self.damaged)
 
+    def __add__(self, later: Summary) -> Summary:
+        return Summary(
+            self.trained + later.trained,
+            self.diverged + later.diverged,
+            self.failed | later.failed,
+            self.damaged | later.damaged,
+            later.signal,
+        )
 
-def trials(studies: Sequence[Study], seeds: Sequence[str]) -> list[Trial]:
-    """All trials of some studies at some seeds (in the studies' texts), each once, seed by seed over all of them."""
+
+def trials(shares: Sequence[Share]) -> list[Trial]:
+    """All trials of some studies at their seeds, each once, seed by seed over all of them."""
     found: dict[str, Trial] = {}
-    for variant, seed, key in (cell for one in seeds for study in studies for cell in study.trials([one])):
+    turns = range(max((len(one.seeds) for one in shares), default=0))
+    for variant, seed, key in (cell for turn in turns for one in shares for cell in one.study.trials(one.seeds[turn : turn + 1])):
         if key not in found:
             found[key] = Trial.model_validate({"key": key, "config": variant.config, "seed": json.loads(seed), "cost": variant.cost})
     return list(found.values())

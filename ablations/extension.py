@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ablations.store import Store
-from ablations.study import Study
+from ablations.study import Study, StudyVariant
 from senet_core.config import canonical
 from senet_core.seeds import Seed
 
@@ -15,37 +15,49 @@ Plan = Callable[[Sequence[Seed]], Study]
 
 
 def settled(store: Store, plan: Plan, seeds: Sequence[Seed]) -> Study:
-    """The study to save when ``plan`` resolves a suite for ``seeds``.
+    """The study to save when ``plan`` resolves a suite for ``seeds``; for no seeds, the stored one as it is, or a new one without any.
 
     Where the stored one asks the same of every variant, it is extended by the seeds that are new, and keeps what it declared before
-    training: its δ and its claims. Otherwise code, data or recipe has changed since: the new study is named apart, the stored one stays.
+    training: its δ, its claims, how its seeds are decided on. Otherwise code, data or recipe has changed since: the new study is named
+    apart, the stored one stays.
     """
     new = plan(seeds)
     if new.name not in store.studies():
         return new
-    own = _extended(store.study(new.name), new, plan)
+    own = extended(store.study(new.name), plan, new.seeds)
     if own is not None:
         return own
     apart = f"{new.name}-{_fingerprint(plan([0]))}"
     renamed = new.model_copy(update={"name": apart})
     if apart not in store.studies():
         return renamed
-    return _extended(store.study(apart), renamed, plan) or renamed
+    return extended(store.study(apart), plan, new.seeds) or renamed
 
 
-def _extended(old: Study, new: Study, plan: Plan) -> Study | None:
-    """The old study with the new one's seeds too; None where they are not the same study."""
-    more = tuple(seed for seed in new.seeds if seed not in old.seeds)
+def extended(old: Study, plan: Plan, seeds: Sequence[str], only: Collection[str] | None = None) -> Study | None:
+    """The old study with these seeds too, as another look where any of them is new; None where ``plan`` makes another study of it.
+
+    All variants get keys for these seeds, or ``only`` the networks of these names; for other seeds each keeps those that it has.
+    """
+    more = tuple(seed for seed in seeds if seed not in old.seeds)
     whole = plan([json.loads(seed) for seed in (*old.seeds, *more)])
-    if _keys(old, old.seeds) != _keys(whole, old.seeds):
+    if [variant.name for variant in old.variants] != [variant.name for variant in whole.variants]:
         return None
-    looks = (*old.looks, more) if more else old.looks
-    return old.model_copy(update={"seeds": whole.seeds, "looks": looks, "variants": whole.variants})
+    variants = []
+    for before, now in zip(old.variants, whole.variants, strict=True):
+        if not before.keys.items() <= now.keys.items():
+            return None
+        asked = set(seeds) if only is None or whole.network(now.name) in only else set()
+        variants.append(_with_keys(now, asked | before.keys.keys()))
+    stages = (*old.looks, ()) if old.precision and len(old.looks) == 1 else old.looks  # the second is for what the precision asks for
+    looks = (*stages, more) if more else old.looks
+    return old.model_copy(update={"seeds": whole.seeds, "looks": looks, "variants": tuple(variants)})
 
 
-def _keys(study: Study, seeds: Sequence[str]) -> list[tuple[str, list[str]]]:
-    return [(variant.name, [variant.keys[seed] for seed in seeds]) for variant in study.variants]
+def _with_keys(variant: StudyVariant, seeds: Collection[str]) -> StudyVariant:
+    return variant.model_copy(update={"keys": {seed: key for seed, key in variant.keys.items() if seed in seeds}})
 
 
 def _fingerprint(study: Study) -> str:
-    return hashlib.sha256(canonical(_keys(study, study.seeds)).encode()).hexdigest()[:6]
+    keys = [(variant.name, [variant.keys[seed] for seed in study.seeds]) for variant in study.variants]
+    return hashlib.sha256(canonical(keys).encode()).hexdigest()[:6]

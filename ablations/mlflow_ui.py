@@ -12,11 +12,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from ablations.mlflow_runs import QUIET, Runs
-from ablations.tracking import need_mlflow, public_uri
+from ablations.mlflow_client import QUIET, is_server
+from ablations.mlflow_place import need_mlflow, public_uri
+from ablations.mlflow_runs import Runs
 from senet_core.errors import InputError
 
 HOST = "127.0.0.1"
@@ -25,28 +27,39 @@ STOP_SECONDS = 5.0
 
 
 def ui(uri: str, workspace: Path, port: int | None, say: Callable[[str], None]) -> None:
-    """Serve the tracking data at ``uri`` on this machine only, until Ctrl-C; of a remote server just say the address.
+    """Serve the tracking data at ``uri`` on this machine only, until Ctrl-C; of a remote server just say the addresses.
 
     :raises InputError: where MLflow is not installed, the port is taken, or the page does not come up.
     """
-    if uri.startswith(("http:", "https:")):
+    if is_server(uri):
         say(f"MLflow's page is at {public_uri(uri)}")
+        with suppress(Exception):  # whoever only wants the address needs no answer from there
+            _say_links(public_uri(uri), Runs(uri, workspace), say)
         return
     need_mlflow()
     port = _free_port(port)
-    if uri.startswith("sqlite:"):
-        Runs(uri, workspace)  # creates the tables under the workspace's lock, so that no driver does so at the same time
+    runs = Runs(uri, workspace)  # creates the tables under the workspace's lock, so that no driver does so at the same time
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a request to end stops the page as Ctrl-C does
     with tempfile.TemporaryFile("w+") as log:
         process = _start(uri, workspace, port, log)
         try:
             _wait(process, port, log)
             say(f"MLflow's page is at http://{HOST}:{port} (Ctrl-C stops it)")
+            _say_links(f"http://{HOST}:{port}", runs, say)
             process.wait()
         except KeyboardInterrupt:
             pass
         finally:
             _stop(process)
+
+
+def _say_links(page: str, runs: Runs, say: Callable[[str], None]) -> None:
+    """The way to the answers: MLflow's page itself opens on something else."""
+    links = runs.suites.links()
+    if links:
+        say("Variants sorted by error, with intervals and verdicts:")
+    for study, address in links.items():
+        say(f"  {study}: {page.rstrip('/')}/{address}")
 
 
 def _free_port(port: int | None) -> int:

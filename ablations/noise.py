@@ -122,12 +122,18 @@ class ImageNoise:
 
     In percentage points of one seed or one image; ``components.floor`` is the standard error that no number of seeds goes below if the
     test images are taken as a sample too, ``components.error`` the standard error of the mean then. ``mean`` is in percent.
+    ``components.seed`` is what a seed moves beyond what its image by image changes sum up to by chance; it can be 0 though seeds differ.
     """
 
     variant: str
     reference: str | None
     mean: float
     components: Components
+
+    @property
+    def over_seeds(self) -> float:
+        """The standard deviation from seed to seed on these very images: that of the seeds and of their rest."""
+        return math.hypot(self.components.seed, self.components.rest / math.sqrt(self.components.images))
 
 
 def error_components(study: Study, arms: Arms, right: Right) -> tuple[ImageNoise, ...]:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ablations.presets import PRESETS
+from ablations.templating import KINDS
 from senet_core.errors import InputError, nearest, unknown
+from senet_core.seeds import STREAMS
 
 RECIPE = ("net.", "data.", "train.")
 
@@ -43,6 +45,45 @@ def pixels(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"'{text}' is no size of an image from 1 to 1000 pixels")
     return int(text)
+
+
+def points(text: str) -> float:
+    """A noise or a half-width in percentage points of error.
+
+    :raises argparse.ArgumentTypeError: unless it is a number above 0 and up to 100.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of percentage points above 0 and up to 100")
+    return number
+
+
+def margin(text: str) -> float:
+    """A difference that does not matter, in the metric's own unit.
+
+    :raises argparse.ArgumentTypeError: unless it is a number above 0.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
+    return number
+
+
+def condition(text: str) -> tuple[str, str]:
+    """A column and the value that a run must have in it.
+
+    :raises argparse.ArgumentTypeError: unless there is an equals sign between them.
+    """
+    column, equals, value = text.partition("=")
+    if not column or not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is no COLUMN=VALUE")
+    return column.strip(), value.strip()
 
 
 def device(text: str) -> str:
@@ -148,10 +189,21 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
     if name == "describe":
         command.add_argument("suite", nargs="?", metavar="SUITE", help="a suite; none for the preset's own network or that of --net.name")
         command.add_argument("variant", nargs="?", metavar="VARIANT", help="one of its variants")
-        command.set_defaults(seeds=None, seed_list=None)
         add("--preset", default="quick", help=f"one of {', '.join(PRESETS)} (default quick)")
         add("--size", type=pixels, metavar="PIXELS", help="for images of that size and 1000 classes instead of the data")
         add("--units", action="store_true", help="a line for each unit instead of each layer")
+    if name == "excitation":
+        command.add_argument("suite", metavar="SUITE", help="a suite of the workspace, or one of its studies by its own name")
+        command.add_argument("variant", metavar="VARIANT", help="one of its variants")
+        add("--preset", help=f"one of {', '.join(PRESETS)}, where the suite is there at several")
+        add("--seed", metavar="N", help="look at the trial of this seed only (default: all finished ones)")
+        add("--knockout", action="store_true", help="also the error with each block's gates replaced by their mean, and by other images'")
+        add("--out", type=Path, metavar="DIR", help="where the page is written (default: reports/ in the workspace)")
+        add("--dataset", help="the study on that data set, where the suite is there on several")
+        add("--data-root", type=Path, metavar="DIR", help="where its files are")
+        add("--load", type=Path, metavar="FILE.py", help="the file that registers what the study was trained with")
+        add("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+        add("--threads", type=count, help="CPU threads (default: all cores)")
     if name == "cost":
         add("--format", nargs="+", choices=("md", "csv"), help="Markdown or CSV; with --out both unless one is named")
         add("--out", type=Path, metavar="DIR", help="write costs.md and costs.csv there instead of printing")
@@ -160,19 +212,42 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         seeds = command.add_mutually_exclusive_group()
         seeds.add_argument("--seeds", type=count, action=Once, help="how many seeds, from 0 (default 3)")
         seeds.add_argument("--seed-list", type=seed_list, action=Once, metavar="0,1,2", help="which seeds")
+        _seed_rules(add)
         add("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         add("--threads", type=count, help="CPU threads (default: all cores)")
     if name in ("plan", "run", "describe"):
         add("--dataset", help="a data set instead of the preset's")
         add("--data-root", type=Path, metavar="DIR", help="where its files are")
+        add("--block", metavar="NAME", help="a block instead of the preset's, with its options as --net.block.OPTION VALUE")
         add("--load", type=Path, metavar="FILE.py", help="a file of your own that registers blocks, networks, data sets or suites")
     if name == "plan":
         add("--diff", action="store_true", help="show what each variant changes against the reference")
+        what = "standard deviation of one arm's error over seeds, where no stored seeds tell the noise"
+        add("--noise", type=points, metavar="POINTS", help=what)
     if name == "run":
         add("--retry-failed", action="store_true", help="train failed trials again")
         add("--no-mlflow", action="store_true", help="leave MLflow alone; `ablate sync` can fill it later")
+        add("--model", action="store_true", help="also give MLflow the trained networks, to be loaded without this project")
+        add("--system-metrics", action="store_true", help="also give MLflow the load of processor, memory and GPU (needs psutil)")
     if name in ("run", "report"):
         add("--out", type=Path, metavar="DIR", help="where reports are written (default: reports/ in the workspace)")
+        also = "; a run always writes Markdown" if name == "run" else "; of several studies also one document of all"
+        what = f"what the pages are: Markdown, HTML, PDF, LaTeX tables, CSV (default md{also})"
+        add("--format", nargs="+", choices=("md", "html", "pdf", "tex", "csv"), help=what)
+    if name == "report":
+        what = "what an MLflow server or database holds, instead of the workspace (mlflow: alone means $MLFLOW_TRACKING_URI)"
+        add("--from", dest="origin", metavar="mlflow:URI", help=what)
+    if name == "new":
+        command.add_argument("kind", metavar="KIND", choices=tuple(KINDS), help=f"one of {', '.join(KINDS)}")
+        command.add_argument("name", metavar="NAME", help="what it is to be called, in small letters")
+        add("--out", type=Path, metavar="DIR", default=Path(), help="the folder of the new file (default: here)")
+    if name == "check":
+        command.add_argument("load", type=Path, metavar="FILE.py", help="a file that registers blocks")
+    if name == "compare":
+        for side in ("a", "b"):
+            forms = "SUITE:VARIANT, SUITE or STUDY, FOLDER/STUDY[:VARIANT] of another workspace, or a workspace's folder"
+            command.add_argument(side, metavar=side.upper(), help=forms)
+        add("--out", type=Path, metavar="DIR", help="write compare.md there instead of printing")
     if name == "show":
         command.add_argument("key", metavar="KEY", help="a trial's key, or how it begins")
     if name in ("run", "sync", "ui"):
@@ -183,5 +258,52 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         )
     if name == "ui":
         add("--port", type=int, help="a port on 127.0.0.1 (default: a free one)")
-    if name not in ("list", "cost"):
+    if name == "judge":
+        _judge_options(command, add)
+    if name not in ("list", "cost", "judge"):
         add("--workspace", type=Path, default=Path("runs"), metavar="DIR", help="where everything is kept (default runs/)")
+
+
+def _seed_rules(add: Callable[..., None]) -> None:
+    """How many seeds and which, where it is not just a count."""
+    add(
+        "--until-half-width",
+        type=points,
+        metavar="POINTS",
+        help="as many seeds as make the 95 %% interval of each difference this narrow, by the spread of the first ones (Stein's procedure)",
+    )
+    add("--first-seeds", type=count, metavar="N", help="seeds that give that spread: the first of the list (default 5)")
+    add("--max-seeds", type=count, metavar="N", help="the most that --until-half-width may lead to (default 30)")
+    add(
+        "--looks",
+        type=count,
+        metavar="N",
+        help="declare so many looks before training: seeds are added between them, each decides at 5 %% / N",
+    )
+    add("--only-open", action="store_true", help="with --add-seeds: only for what is not settled, and what it is compared with")
+    add("--add-seeds", type=count, metavar="N", help="with --only-open: so many more seeds, the next whole numbers")
+    add(
+        "--vary",
+        choices=("all", *STREAMS),
+        default="all",
+        metavar="STREAM",
+        help=f"the one source of randomness that seeds move, the others standing still: {', '.join(STREAMS)} (default all)",
+    )
+
+
+def _judge_options(command: argparse.ArgumentParser, add: Callable[..., None]) -> None:
+    """Where the numbers are, which columns hold what, and what is better."""
+    command.add_argument("file", nargs="?", type=Path, metavar="FILE.csv", help="a line a run, or a chart's export of W&B or MLflow")
+    add("--from", dest="origin", metavar="mlflow:URI", help="an MLflow database, folder of runs or server instead of a file")
+    add("--experiment", metavar="NAME", help="with --from: the experiment, where there are several")
+    add("--reference", required=True, metavar="NAME", help="the variant that all others are compared with")
+    add("--metric", metavar="COLUMN", help="the number to judge (default: the only one)")
+    add("--variant-column", metavar="COLUMN", help="what names the variants (default: by its name, or because it holds the reference)")
+    add("--seed-column", metavar="COLUMN", help="what tells the seed; runs are paired by it (default: by its name)")
+    add("--where", type=condition, action="append", default=[], metavar="COLUMN=VALUE", help="only runs with that value; may be repeated")
+    better = command.add_mutually_exclusive_group()
+    for word, lower in (("lower", True), ("higher", False)):
+        help = f"{word} numbers are better (default: by the metric's name, where that says it)"
+        better.add_argument(f"--{word}-is-better", dest="lower_is_better", action="store_const", const=lower, help=help)
+    add("--delta", type=margin, metavar="NUMBER", help="the difference that does not matter; without it nothing is called equivalent")
+    add("--out", type=Path, metavar="DIR", help="write judgement.md and its figure there as well")

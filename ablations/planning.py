@@ -58,11 +58,13 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Order:
-    """What the user asked for: a preset, the recipe fields that are overridden, and the seeds."""
+    """What the user asked for: a preset, the recipe fields that are overridden, and the seeds; ``vary`` is the one random stream that
+    they move, None where they move all."""
 
     preset: Preset
     overrides: Mapping[str, Any]
-    seeds: Sequence[Seed]
+    seeds: Sequence[Seed] = ()
+    vary: str | None = None
 
 
 def base_config(order: Order) -> Config:
@@ -92,7 +94,9 @@ def plan_study(name: str, order: Order, source: DataSource) -> Study:
     suite = make(Setting(base=base, stages=stage_count(base.net), preset=order.preset.name))
     refuse_lost_overrides(suite, order, facts)
     configs = {variant.name: resolve(variant.config, facts) for variant in suite.variants}
-    return Study(
+    if order.vary is not None:
+        _refuse_still(order.vary, configs, facts)
+    study = Study(
         name=_study_name(suite.name, order, facts),
         suite=suite.name,
         title=suite.title,
@@ -108,22 +112,35 @@ def plan_study(name: str, order: Order, source: DataSource) -> Study:
         delta=order.preset.delta,
         converged=order.preset.converged,
         data=_study_data(configs[suite.reference], facts),
-        seeds=tuple(_seed_text(seed) for seed in order.seeds),
-        looks=(tuple(_seed_text(seed) for seed in order.seeds),),
-        variants=_study_variants(suite, configs, order.seeds, facts),
+        seeds=(),
+        vary=order.vary,
+        variants=_study_variants(suite, configs, facts),
     )
+    return keyed(study, order.seeds)
 
 
-def _study_variants(suite: Suite, configs: Mapping[str, Config], seeds: Sequence[Seed], facts: Facts) -> tuple[StudyVariant, ...]:
-    from senet_core.function import first_equal
+def keyed(study: Study, seeds: Sequence[Seed]) -> Study:
+    """The study with just these seeds, in one look, and every variant with a key for each of them."""
     from senet_core.identity import trial_key
+
+    def keys(variant: StudyVariant) -> dict[str, str]:
+        config = study.variant(study.network(variant.name)).config  # twins share their trials
+        return {seed_text(seed): trial_key(config, seed, study.data.fingerprint) for seed in seeds}
+
+    texts = tuple(seed_text(seed) for seed in seeds)
+    variants = tuple(variant.model_copy(update={"keys": keys(variant)}) for variant in study.variants)
+    return study.model_copy(update={"seeds": texts, "looks": (texts,), "variants": variants})
+
+
+def _study_variants(suite: Suite, configs: Mapping[str, Config], facts: Facts) -> tuple[StudyVariant, ...]:
+    from senet_core.function import first_equal
 
     looks = {name: _looked_at(config, facts) for name, config in configs.items()}
     firsts = first_equal(list(configs.values()), facts)
     names = list(configs)
     studied = []
     for place, variant in enumerate(suite.variants):
-        config, shared = configs[variant.name], configs[names[firsts[place]]]
+        config = configs[variant.name]
         price, begun = looks[variant.name]
         studied.append(
             StudyVariant(
@@ -131,7 +148,7 @@ def _study_variants(suite: Suite, configs: Mapping[str, Config], seeds: Sequence
                 config=config,
                 changes=differences(configs[variant.against or suite.reference], config),
                 cost=price,
-                keys={_seed_text(seed): trial_key(shared, seed, facts.fingerprint) for seed in seeds},
+                keys={},
                 published=variant.published,
                 same_as=names[firsts[place]] if firsts[place] != place else None,
                 against=variant.against,
@@ -196,14 +213,29 @@ def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return {path: value for name, value in overrides.items() for path, value in flat({name: value}).items()}
 
 
-def _seed_text(seed: Seed) -> str:
+def _refuse_still(stream: str, configs: Mapping[str, Config], facts: Facts) -> None:
+    """A stream that moves nothing in some variant is an error: its seeds would all be one trial."""
+    if stream == "split" and not all(config.data.holdout for config in configs.values()):
+        raise InputError("--vary split needs held-out images, for the split is what draws them: add --data.holdout 5000, for instance.")
+    if stream == "augment" and not all(config.data.augment for config in configs.values()):
+        raise InputError("--vary augment moves nothing here: this recipe does not augment its training images.")
+    if stream == "noise":
+        from senet_core.noise import draws_noise
+
+        for name, config in configs.items():
+            if not draws_noise(config, facts):
+                raise InputError(f"--vary noise moves nothing in '{name}': the network '{config.net.name}' draws no random numbers.")
+
+
+def seed_text(seed: Seed) -> str:
+    """A seed as studies name it: the canonical JSON of its one form."""
     return canonical(normal_seed(seed))
 
 
 def _study_name(suite: str, order: Order, facts: Facts) -> str:
-    """Suite, preset and data in words; what was overridden as a short hash, because it may be long."""
+    """Suite, preset, data and the stream that is varied in words; what was overridden as a short hash, because it may be long."""
     slug = re.sub(r"[^a-z0-9]+", "-", facts.label.lower()).strip("-") or "data"
-    name = f"{suite}-{order.preset.name}-{slug}"
+    name = f"{suite}-{order.preset.name}-{slug}" + (f"-vary-{order.vary}" if order.vary else "")
     rest = {path: value for path, value in order.overrides.items() if path != "data.name"}
     if not rest:
         return name

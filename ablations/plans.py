@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
-from ablations.planning import DataSource, Order, base_config, plan_study
+from ablations.planning import DataSource, Order, base_config, keyed, plan_study
 from ablations.provenance import versions
 from ablations.study import Study
 from senet_core.config import canonical
@@ -24,12 +24,13 @@ def planned(name: str, order: Order, source: DataSource) -> Study:
     if source.cache is None:
         return plan_study(name, order, source)
     _, facts = source.opened(base_config(order))
-    asked = [name, order.preset.model_dump(mode="json"), dict(order.overrides), list(order.seeds), asdict(facts)]
+    asked = [name, order.preset.model_dump(mode="json"), dict(order.overrides), list(order.seeds), order.vary, asdict(facts)]
     text = canonical([asked, sources("senet_core", "ablations"), loaded_sources(), versions()])
     place = source.cache / "plans" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     with suppress(OSError, ValueError):
         return Study.model_validate_json(place.read_text(encoding="utf-8"))
-    study = plan_study(name, order, source)
+    # The networks are built once, for no seeds: those add nothing but keys.
+    study = keyed(planned(name, replace(order, seeds=()), source), order.seeds) if order.seeds else plan_study(name, order, source)
     with suppress(OSError):  # a workspace that cannot be written keeps no plans; whether that matters is for the command to say
         place.parent.mkdir(parents=True, exist_ok=True)
         publish_text(place, study.model_dump_json())

@@ -63,7 +63,8 @@ class Provenance(Frozen):
     sittings: int
     """1, and one more for each resume."""
     digests: dict[str, str]
-    """SHA-256 of ``correct.npz`` and ``weights.pt``, and of this result without this field, under "result.json"."""
+    """SHA-256 of ``correct.npz``, ``weights.pt`` and ``gates.npz``, as far as they were written, and of this result without this field,
+    under "result.json"."""
 
 
 class Result(Frozen):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from ablations.store import Store
 from ablations.study import Study
 from senet_core.errors import InputError, unknown
+from senet_core.seeds import seed_label
 
 
 def selected(store: Store, wanted: Collection[str], preset: str | None) -> list[Study]:
@@ -35,5 +36,5 @@ def places(studies: Iterable[Study]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for study in studies:
         for variant, seed, key in study.trials():
-            found.setdefault(key, []).append(f"{study.suite}: {variant.name}, seed {seed}")
+            found.setdefault(key, []).append(f"{study.suite}: {variant.name}, {seed_label(seed)}")
     return found

@@ -40,11 +40,6 @@ class Estimate:
         """Half the interval's length, or None where there is no interval."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether there is an interval and it lies wholly above or wholly below 0."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
-
 
 def interval(values: Iterable[float], confidence: float = 0.95) -> Estimate:
     """The mean of independent values and its Student-t interval with n - 1 degrees of freedom.
@@ -168,7 +163,10 @@ def _inverse_trigamma(y: Array) -> Array:
     x = 0.5 + 1 / y
     for _ in range(50):
         trigamma = polygamma(1, x)
-        x = x + trigamma * (1 - trigamma / y) / polygamma(2, x)
+        step = trigamma * (1 - trigamma / y) / polygamma(2, x)
+        x = x + step
+        if np.max(np.abs(step) / x) < 1e-8:
+            break
     return np.asarray(x)
 
 
@@ -229,11 +227,14 @@ def simultaneous(difference: Difference, adjusted: Array, family: int, alpha: fl
 
 
 def divergence_p(diverged: int, n: int, reference_diverged: int, reference_n: int) -> float:
-    """Fisher's exact two-sided p that two arms diverge at one rate."""
-    from scipy.stats import fisher_exact
+    """Fisher's exact two-sided p that two arms diverge at one rate: all tables with these margins that are no likelier than this one.
 
-    table = [[diverged, n - diverged], [reference_diverged, reference_n - reference_diverged]]
-    return float(fisher_exact(table).pvalue)
+    In whole numbers, so exact; and without SciPy's statistics, which take longer to import than a page takes to write.
+    """
+    total = diverged + reference_diverged
+    tables = [math.comb(n, k) * math.comb(reference_n, total - k) for k in range(max(0, total - reference_n), min(n, total) + 1)]
+    this = math.comb(n, diverged) * math.comb(reference_n, reference_diverged)
+    return sum(count for count in tables if count <= this) / sum(tables)
 
 
 def seed_correlation(samples: Sequence[Mapping[str, float]], reference: Mapping[str, float]) -> float | None:

@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ablations import gates_file
 from ablations.result import Result
 from ablations.study import Study
+from senet_core.class_gates import ClassGates
 from senet_core.config import Frozen, canonical
 from senet_core.errors import InputError, unknown
 from senet_core.files import publish, publish_text, sha256
 
+GATES = "gates.npz"
 State = Literal["missing", "resumable", "failed", "done", "diverged", "damaged"]
 
 
@@ -100,6 +103,8 @@ class Store:
             raise DamagedStore(f"The result {_short(path)} was edited or damaged: its content does not match its digest.{_MEND}")
         if result.status == "done":
             self._verify(key, "correct.npz", digests)
+        if (self.trial(key) / GATES).exists() and GATES in digests:  # it may be left out of a copy, as the weights may
+            self._verify(key, GATES, digests)
         return result
 
     def _verify(self, key: str, name: str, digests: dict[str, str]) -> None:
@@ -126,6 +131,20 @@ class Store:
 
         publish(path, write)
         return sha256(path)
+
+    def class_gates(self, key: str) -> tuple[ClassGates, ...] | None:
+        """What the gates of a finished trial do by class on its evaluation images; None where that was not kept.
+
+        :raises DamagedStore: if the file is not what the result was written for.
+        """
+        result = self.result(key)
+        if result is None or GATES not in result.provenance.digests or not (self.trial(key) / GATES).exists():
+            return None
+        return gates_file.read(self.trial(key) / GATES)
+
+    def save_class_gates(self, key: str, blocks: Sequence[ClassGates]) -> str:
+        """Write ``gates.npz`` and return its digest; the bytes depend on the content alone."""
+        return gates_file.write(self.trial(key) / GATES, blocks)
 
     def save_result(self, result: Result) -> Result:
         """Seal a result with its own digest and publish it; a stored result is never overwritten.

@@ -2,68 +2,75 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
-import os
-import re
+import random
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ablations.mirror import Outcome, RunRecord, child_record, epoch_metrics, outcome, parent_record, shared_keys
-from ablations.mlflow_runs import Identity, Known, Runs, alone
+from ablations.mirror import Outcome, Picture, RunRecord, child_record, epoch_metrics, outcome, parent_record, shared_places
+from ablations.mlflow_client import alone, is_server, scratch
+from ablations.mlflow_place import need_mlflow, public_uri, reason
+from ablations.mlflow_runs import MODEL, REPORT, Identity, Known, Runs, Vanished, is_conflict
 from ablations.result import Epoch, Result
 from ablations.store import Store
 from ablations.study import Study, StudyVariant
 from senet_core.errors import InputError
+from senet_core.files import sha256
 
 if TYPE_CHECKING:
+    from ablations.planning import DataSource
     from ablations.trial import Trial
 
 T = TypeVar("T")
+PAUSE_SECONDS = 60.0
+"""How long MLflow is left alone after an error; each further one doubles it, up to ten minutes."""
+LONGEST_PAUSE_SECONDS = 600.0
+TRIES = 5
+AT_A_TIME = 8
+"""Runs that are written to a server at a time: what takes time there is the way. A SQLite file takes one writer."""
 
 
 @dataclass(frozen=True)
 class SyncCount:
-    """How many runs were created, brought up to date, or found to be so."""
+    """How many runs were created, brought up to date, found to be so, or left to the other workspace that they are from."""
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    others: int = 0
 
     def __add__(self, other: SyncCount) -> SyncCount:
-        return SyncCount(self.created + other.created, self.updated + other.updated, self.unchanged + other.unchanged)
+        return SyncCount(*(one + two for one, two in zip(astuple(self), astuple(other), strict=True)))
+
+    def __str__(self) -> str:
+        others = f", {self.others} left as another workspace wrote them" if self.others else ""
+        return f"{self.created} runs created, {self.updated} updated, {self.unchanged} unchanged{others}"
 
 
-def tracking_uri(workspace: Path, given: str | None) -> str:
-    """Where MLflow's data goes: the option, else ``MLFLOW_TRACKING_URI``, else a SQLite file in the workspace.
+@dataclass(frozen=True)
+class Extras:
+    """What is mirrored on request only: the trained models (``models`` is where their data lies), and the machine's load while training."""
 
-    :raises InputError: for a folder, which current MLflow no longer writes to.
-    """
-    uri = given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
-    if ("://" not in uri and not uri.startswith("databricks")) or uri.startswith("file:"):
-        raise InputError(
-            f"MLflow no longer writes to a folder such as '{uri}'; give a database (sqlite:///FILE) or a server (http://HOST:PORT)."
-        )
-    return uri
+    models: DataSource | None = None
+    system_metrics: bool = False
 
-
-def public_uri(uri: str) -> str:
-    """The URI as it may be printed or logged: without user, password, query or fragment. What cannot be told apart is left out."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator or scheme.startswith("sqlite"):
-        return uri.partition("?")[0]
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    shown = re.split(r"[?#]", rest[authority.rfind("@") + 1 :], maxsplit=1)[0]
-    ambiguous = "@" in shown or ("@" in rest and "@" not in authority)
-    return f"{scheme}://{'…' if ambiguous else shown}"
+    def __post_init__(self) -> None:
+        if self.system_metrics and importlib.util.find_spec("psutil") is None:
+            raise InputError("--system-metrics needs psutil, which is not installed; install it with: pip install psutil")
 
 
 class Tracker:
     """An observer of a run that mirrors nothing: what ``--no-mlflow`` means."""
 
-    off = True
-    """Whether the mirror is not written, by wish or after an error."""
+    @property
+    def off(self) -> bool:
+        """Whether the mirror is not written, by wish or because MLflow does not answer at the moment."""
+        return True
 
     def trial_started(self, trial: Trial) -> None:
         """A trial begins, or goes on."""
@@ -78,20 +85,33 @@ class Tracker:
         """Bring all runs of a study in line with the store."""
         return SyncCount()
 
+    def attach_report(self, study: Study, folder: Path) -> None:
+        """Show a study's report beside its runs."""
+
 
 class MlflowTracker(Tracker):
     """Mirrors the trials of ``studies`` while they train, and any study on demand.
 
-    Whatever the server, the database or MLflow itself raises is told once, as a sentence, through ``warn``; from then on it is off.
+    Whatever the server, the database or MLflow itself raises is told once, as a sentence, through ``warn``; then MLflow is left alone for
+    a while and tried again. What was missed meanwhile is written with the next trial that ends.
     """
 
-    def __init__(self, uri: str, store: Store, warn: Callable[[str], None], studies: Sequence[Study] = ()) -> None:
-        self.off = False
-        self._uri, self._store, self._warn, self._studies = uri, store, warn, studies
+    def __init__(
+        self, uri: str, store: Store, warn: Callable[[str], None], studies: Sequence[Study] = (), extras: Extras | None = None
+    ) -> None:
+        self._uri, self._store, self._warn, self._studies, self._extras = uri, store, warn, studies, extras or Extras()
         self._live: dict[str, _Live] = {}
         self._kept: dict[str, Outcome] = {}
+        self._refused: set[str] = set()  # trials that have no model to give
         self._runs: Runs | None = None
-        self._attempt(lambda runs: None, None)
+        self._pause = PAUSE_SECONDS
+        self._again: float | None = None  # when to try again after an error, None without one
+        self._attempt(self._close_orphans, None)
+
+    @property
+    def off(self) -> bool:
+        """Whether MLflow does not answer at the moment."""
+        return self._again is not None
 
     def trial_started(self, trial: Trial) -> None:
         """Show the trial as running, in the first study that has it; an interrupted run of it is taken up again."""
@@ -99,14 +119,17 @@ class MlflowTracker(Tracker):
         self._attempt(lambda runs: self._start(runs, trial.key), None)
 
     def trial_epoch(self, trial: Trial, epoch: Epoch, seconds: float) -> None:
-        """Add the epoch to the run's history; its seconds come with the result, for a repeated epoch takes others."""
+        """Add the epoch to the run's history."""
         live = self._live.get(trial.key)
-        if live is not None and epoch.epoch not in live.epochs:
-            self._attempt(lambda runs: runs.log_epoch(live.run_id, epoch.epoch, epoch_metrics(epoch)), None)
+        if live is None or epoch.epoch in live.epochs:
+            return
+        metrics = epoch_metrics(live.study, live.variant, epoch, seconds)
+        if not self._attempt(lambda runs: runs.log_epoch(live.run_id, epoch.epoch, metrics), True):
+            self._forget(trial.key)
 
     def trial_ended(self, trial: Trial, result: Result | None, reason: str | None) -> None:
-        """Complete the trial's run, and the means and differences of all studies of this run that it belongs to."""
-        live = self._live.pop(trial.key, None)
+        """Complete the trial's run, and the means and verdicts of all studies of this run that it belongs to."""
+        live = self._forget(trial.key)
         if live is not None and reason == "interrupted":
             self._attempt(lambda runs: runs.kill(live.run_id), None)
         for study in self._studies:
@@ -117,65 +140,133 @@ class MlflowTracker(Tracker):
         """Bring all runs of a study in line with the store; runs that say RUNNING though nobody trains them are closed as KILLED."""
         return self._attempt(lambda runs: self._mirror(runs, study), SyncCount())
 
+    def attach_report(self, study: Study, folder: Path) -> None:
+        """Put a study's report among the artifacts of its newest parent, and its link into the description of the experiment."""
+        self._attempt(lambda runs: _report(runs, study, folder), None)
+
+    # -- outages
+
     def _attempt(self, action: Callable[[Runs], T], otherwise: T) -> T:
         """The one place where an outage is caught. Any exception: servers, databases and their drivers have no common one; bad input is
         told as such only at the opening, before anything trains."""
-        if self.off:
+        if self._again is not None and time.monotonic() < self._again:
             return otherwise
         try:
             self._runs = self._runs or Runs(self._uri, self._store.root)
-            return action(self._runs)
+            done = _persistently(action, self._runs)
         except Exception as error:
             if isinstance(error, InputError) and self._runs is None:
                 raise
-            self.off = True
-            self._warn(
-                f"MLflow at {public_uri(self._uri)} cannot be written ({self._reason(error)}). Nothing is lost: its mirror is off"
-                " for the rest of this run, and `ablate sync` completes it later."
-            )
+            self._rest(error)
             return otherwise
+        if self._again is not None:
+            self._pause, self._again = PAUSE_SECONDS, None
+            self._warn(f"MLflow at {public_uri(self._uri)} answers again; what it missed is written with the next trial that ends.")
+        return done
 
-    def _reason(self, error: Exception) -> str:
-        """The first line of the error behind it all, without the secrets of the URI, which MLflow puts into its messages."""
-        cause: BaseException = error
-        while cause.__cause__ or cause.__context__:
-            cause = cause.__cause__ or cause.__context__ or cause
-        text = str(cause).partition("\n")[0].replace(self._uri, public_uri(self._uri))
-        text = re.sub(r"://\S*@", "://", text)
-        text = re.sub(r"\?\S*", "", text)
-        return f"{type(cause).__name__}: {text}"[:200]
+    def _rest(self, error: Exception) -> None:
+        if self._again is None:
+            self._warn(
+                f"MLflow at {public_uri(self._uri)} cannot be written ({reason(error, self._uri)}). Nothing is lost: it is tried again"
+                " from time to time, and `ablate sync` completes it later."
+            )
+        self._again = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+
+    # -- one trial, live
 
     def _start(self, runs: Runs, key: str) -> None:
         places = [(study, variant, seed) for study in self._studies for variant, seed, one in study.trials() if one == key]
         for study, variant, seed in places[:1]:
-            child = child_record(study, variant, seed, None, shared=False)
-            parent = parent_record(study, variant, self._outcomes(study), running=True)
+            child = child_record(study, variant, seed, None, shared=None)
+            parent = parent_record(Picture(study, self._outcomes(study)), variant, running=True)
             with alone(self._store.root):
                 known = runs.claim(study, [parent, child])
-                parent_id = runs.fill(study, known[variant.name, None].run_id, parent, None)
-                run_id = runs.fill(study, known[variant.name, key].run_id, child, parent_id)
-            self._live[key] = _Live(run_id, runs.epochs(run_id))
+                above, own = known[variant.name, None], known[variant.name, key]
+                parent_id = above.run_id if runs.stays(above, parent) else runs.fill(above, parent, None)
+                if not own.new and not runs.is_ours(own) and own.status in ("RUNNING", "FINISHED"):
+                    return  # another workspace trains the same trial, or has done so; what comes of this one is seen at its end
+                run_id = runs.fill(own, child, parent_id)
+                runs.settle(study)
+            monitor = _monitor(run_id, self._uri) if self._extras.system_metrics else None
+            self._live[key] = _Live(study, variant, run_id, runs.epochs(run_id), monitor)
+
+    def _forget(self, key: str) -> _Live | None:
+        live = self._live.pop(key, None)
+        if live is not None and live.monitor is not None:
+            live.monitor.finish()
+        return live
+
+    # -- a whole study
 
     def _mirror(self, runs: Runs, study: Study) -> SyncCount:
-        outcomes, shared = self._outcomes(study), shared_keys(self._store)
-        families = [(self._parent(study, variant, outcomes), _children(study, variant, outcomes, shared)) for variant in study.variants]
+        picture, shared = Picture(study, self._outcomes(study)), shared_places(self._store)
+        families = [(parent_record(picture, variant, False), _children(picture, variant, shared)) for variant in study.variants]
         count = SyncCount()
         with alone(self._store.root):
             known = runs.claim(study, [record for parent, children in families for record in (parent, *children)])
+            training, orphans = self._running(runs, known, picture)
+            work: list[tuple[RunRecord, str]] = []
             for parent, children in families:
-                parent_id, step = _upsert(runs, study, parent, known, None)
-                count = sum((_upsert(runs, study, child, known, parent_id)[1] for child in children), count + step)
-            for run in self._orphans(known, outcomes):
-                runs.kill(run.run_id)
+                busy = any(one.variant == parent.variant for one in training)
+                parent_id, step = _upsert(runs, replace(parent, status="RUNNING") if busy else parent, known, None)
+                count, work = count + step, [*work, *((child, parent_id) for child in children)]
+            with ThreadPoolExecutor(AT_A_TIME if is_server(self._uri) else 1) as pool:
+                written = list(pool.map(lambda one: _upsert(runs, one[0], known, one[1]), work))
+            for (child, _), (run_id, step) in zip(work, written, strict=True):
+                self._model(runs, known[child.variant, child.key], run_id, child)
+                count = count + step
+            for orphan in orphans:
+                runs.kill(orphan.run_id)
+            runs.settle(study)
+            runs.suites.describe(study, runs.suites.of(study))
         return count
 
-    def _orphans(self, known: dict[Identity, Known], outcomes: dict[str, Outcome]) -> list[Known]:
-        """Runs that a killed driver left as RUNNING."""
-        running = [(key, run) for (_, key), run in known.items() if key and run.status == "RUNNING"]
-        return [run for key, run in running if key not in outcomes and key not in self._live and not _held(self._store, key)]
+    def _running(self, runs: Runs, known: dict[Identity, Known], picture: Picture) -> tuple[list[_Place], list[_Place]]:
+        """Of the runs that say RUNNING without a stored end: those that somebody trains, and those that a killed driver left."""
+        training: list[_Place] = []
+        orphans: list[_Place] = []
+        for (variant, key), run in known.items():
+            if key is None or run.status != "RUNNING" or key in picture.outcomes:
+                continue
+            busy = key in self._live or not runs.is_ours(run) or _held(self._store, key)
+            (training if busy else orphans).append(_Place(variant, key, run.run_id))
+        return training, orphans
 
-    def _parent(self, study: Study, variant: StudyVariant, outcomes: dict[str, Outcome]) -> RunRecord:
-        return parent_record(study, variant, outcomes, running=not self._live.keys().isdisjoint(variant.keys.values()))
+    def _close_orphans(self, runs: Runs) -> None:
+        """At the start of a run: mirror the studies of this workspace that have runs that a killed driver left as RUNNING."""
+        if not self._studies:
+            return
+        left = {run.run.data.tags["ablate.study"] for run in runs.running() if not _held(self._store, run.run.data.tags["ablate.key"])}
+        for name in sorted(left & set(self._store.studies())):
+            self._mirror(runs, self._store.study(name))
+
+    def _model(self, runs: Runs, known: Known, run_id: str, record: RunRecord) -> None:
+        """The trained network, where it is asked for and there."""
+        result = self._kept[record.key].result if record.key in self._kept else None
+        if self._extras.models is None or result is None or result.status != "done" or result.key in self._refused:
+            return
+        weights = self._store.trial(result.key) / "weights.pt"
+        digest = result.provenance.digests.get("weights.pt", "")
+        rewritten = run_id != known.run_id
+        if not weights.exists() or (known.run.data.tags.get(MODEL) == digest and not rewritten):
+            return
+        if sha256(weights) != digest:
+            self._refused.add(result.key)
+            self._warn(f"The weights of {record.name} ({result.key}) are not what its result was written for; MLflow gets no model of it.")
+            return
+        from ablations.mlflow_model import PLACE, save
+
+        with scratch() as folder:
+            try:
+                save(folder / PLACE, result, weights, self._extras.models)
+            except Exception as error:  # of a network that PyTorch cannot export there are many kinds
+                self._refused.add(result.key)
+                self._warn(
+                    f"The network of {record.name} cannot be exported as a model ({reason(error, self._uri)}); MLflow gets none of it."
+                )
+                return
+            runs.attach(run_id, None if rewritten else known, MODEL, digest, folder / PLACE, PLACE)
 
     def _outcomes(self, study: Study) -> dict[str, Outcome]:
         """How the study's trials ended; a verified result is read once, for a stored one never changes."""
@@ -187,45 +278,89 @@ class MlflowTracker(Tracker):
 
 @dataclass(frozen=True)
 class _Live:
+    """A trial that this driver trains: where its run stands, which epochs that has, and what samples the machine's load."""
+
+    study: Study
+    variant: StudyVariant
     run_id: str
     epochs: set[int]
+    monitor: Any = field(default=None)
 
 
-def _upsert(runs: Runs, study: Study, record: RunRecord, known: dict[Identity, Known], parent: str | None) -> tuple[str, SyncCount]:
+@dataclass(frozen=True)
+class _Place:
+    """A run of a trial."""
+
+    variant: str
+    key: str
+    run_id: str
+
+
+def _persistently(action: Callable[[Runs], T], runs: Runs) -> T:
+    """The action, begun again where other drivers came in its way; what it wrote already it finds done."""
+    for left in reversed(range(TRIES)):
+        try:
+            return action(runs)
+        except Exception as error:
+            if not left or not (isinstance(error, Vanished) or is_conflict(error)):
+                raise
+            time.sleep(random.uniform(0.0, 0.5))  # so that two do not meet again and again
+    raise AssertionError("the last try returns or raises")
+
+
+def _upsert(runs: Runs, record: RunRecord, known: dict[Identity, Known], parent: str | None) -> tuple[str, SyncCount]:
     run = known[record.variant, record.key]
     if run.digest == record.digest(parent):
         return run.run_id, SyncCount(unchanged=1)
-    run_id = runs.fill(study, run.run_id, record, parent)
+    if runs.stays(run, record):
+        return run.run_id, SyncCount(others=1)
+    run_id = runs.fill(run, record, parent)
     return run_id, SyncCount(created=1) if run.new else SyncCount(updated=1)
 
 
-def _children(study: Study, variant: StudyVariant, outcomes: dict[str, Outcome], shared: set[str]) -> list[RunRecord]:
-    ended = ((seed, key) for seed, key in variant.keys.items() if key in outcomes)
-    return [child_record(study, variant, seed, outcomes[key], key in shared) for seed, key in ended]
+def _children(picture: Picture, variant: StudyVariant, shared: dict[str, str]) -> list[RunRecord]:
+    ended = ((seed, key) for seed, key in variant.keys.items() if key in picture.outcomes)
+    return [child_record(picture.study, variant, seed, picture.outcomes[key], shared.get(key)) for seed, key in ended]
 
 
 def _held(store: Store, key: str) -> bool:
-    """Whether some driver trains it. A trial without a folder is not one of this workspace: of it nothing is known here."""
+    """Whether some driver of this workspace trains it."""
     if not store.trial(key).is_dir():
-        return True
+        return False
     with store.locked(key) as mine:
         return not mine
 
 
-def need_mlflow() -> None:
-    """:raises InputError: where MLflow is not installed."""
-    if importlib.util.find_spec("mlflow") is None:
-        raise InputError("MLflow is not installed, so there is nothing to write to or to show; install it with: pip install mlflow")
+def _report(runs: Runs, study: Study, folder: Path) -> None:
+    newest = runs.newest_parent(study)
+    if newest is None:
+        return
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    content = "".join(f"{path.relative_to(folder)} {sha256(path)}\n" for path in files)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    runs.attach(newest.run_id, newest, REPORT, digest, folder, "report")
+    runs.suites.describe(study, runs.suites.of(study), report=newest.run_id)
 
 
-def open_tracker(uri: str, store: Store, warn: Callable[[str], None], studies: Sequence[Study] = ()) -> Tracker:
+def _monitor(run_id: str, uri: str) -> Any:
+    """MLflow's own sampler of processor, memory, disk, network and GPUs, as a thread."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor: Any = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=uri)  # type: ignore[no-untyped-call]
+    monitor.start()
+    return monitor
+
+
+def open_tracker(
+    uri: str, store: Store, warn: Callable[[str], None], studies: Sequence[Study] = (), extras: Extras | None = None
+) -> Tracker:
     """The tracker of a run over ``studies``; without MLflow, or without an answer, a warning and a tracker that does nothing."""
     try:
         need_mlflow()
     except InputError:
         warn("MLflow is not installed: this run is stored, not mirrored. Install it and run `ablate sync`, or say --no-mlflow.")
         return Tracker()
-    return MlflowTracker(uri, store, warn, studies)
+    return MlflowTracker(uri, store, warn, studies, extras)
 
 
 def sync(names: Iterable[str], store: Store, tracker: Tracker) -> SyncCount:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from ablations.planning import DataSource
 from ablations.provenance import commit, versions
 from ablations.result import Epoch, Errors, Gates, Provenance, Result, Timing
-from ablations.store import Correctness, Store
+from ablations.store import GATES, Correctness, Store
 from ablations.study import Cost
 from senet_core.config import Config, Frozen
 from senet_core.files import publish, publish_text, sha256
@@ -102,7 +102,7 @@ def _result(trial: Trial, store: Store, outcome: Outcome, facts: Facts, device: 
 
 
 def _companions(trial: Trial, store: Store, outcome: Outcome) -> dict[str, str]:
-    """Write weights and per-image correctness; returns their digests."""
+    """Write weights, per-image correctness and the gates by class, as far as there are any; returns their digests."""
     import torch
 
     weights = store.trial(trial.key) / "weights.pt"
@@ -111,6 +111,8 @@ def _companions(trial: Trial, store: Store, outcome: Outcome) -> dict[str, str]:
     if outcome.evaluation is not None:
         evaluation = outcome.evaluation
         digests["correct.npz"] = store.save_correctness(trial.key, Correctness(evaluation.top1, evaluation.top5, evaluation.labels))
+    if outcome.class_gates:
+        digests[GATES] = store.save_class_gates(trial.key, outcome.class_gates)
     return digests
 
 

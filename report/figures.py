@@ -5,8 +5,11 @@ Functions that draw take axes and return them, so that other pages can put them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import io
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ablations.comparison import Comparison
+from report.glyphs import spelled
+from report.numbers import line
 from report.rows import Curve, Row
 
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#666666"
@@ -29,6 +34,8 @@ LEAST_SPAN = 0.4
 """Percentage points that the axis of errors shows at least, so that noise of a few images does not fill the page."""
 FLOOR = 0.01
 """Training errors (%) below this are drawn here: a logarithmic axis has no zero."""
+WIDEST = 32
+"""Characters in a line of a name, so that the longest leaves the axes their room."""
 
 
 @contextmanager
@@ -52,24 +59,63 @@ def style() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn figure: the bytes of an SVG and, where it was asked for, of a PNG; without dates or versions in them."""
+
+    svg: bytes
+    png: bytes | None
+
+
+def drawn(figure: Figure, png: bool = True) -> Drawing:
+    """Draw a figure; made and drawn inside ``style``."""
+    files, layout = (io.BytesIO(), io.BytesIO()), figure.get_layout_engine()
+    if layout is not None:  # found once, or each file would be drawn twice
+        layout.execute(figure)
+        figure.set_layout_engine(None)
+    figure.savefig(files[0], format="svg", metadata={"Date": None, "Creator": None})
+    if png:
+        figure.savefig(files[1], format="png", dpi=160, metadata={"Software": None})
+    return Drawing(files[0].getvalue(), files[1].getvalue() or None)
+
+
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Write ``stem``.png and ``stem``.svg, without dates or versions in them."""
-    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    figure.savefig(png, dpi=160, metadata={"Software": None})
-    figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    """Write ``stem``.png and ``stem``.svg."""
+    png, svg, drawing = stem.with_suffix(".png"), stem.with_suffix(".svg"), drawn(figure)
+    assert drawing.png is not None, "it was asked for"
+    png.write_bytes(drawing.png)
+    svg.write_bytes(drawing.svg)
     return png, svg
+
+
+def wrapped(name: str) -> str:
+    """A name as figures show it: in lines of up to ``WIDEST`` characters, three at most, what no font has spelled by its code point."""
+    lines = textwrap.wrap(spelled(line(name)), WIDEST, break_on_hyphens=False) or [""]
+    return "\n".join(lines if len(lines) <= 3 else [*lines[:2], lines[2][: WIDEST - 1] + "…"])
+
+
+def short(name: str, most: int = 44) -> str:
+    """The same in one line, its end left out where it is long."""
+    text = spelled(line(name))
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _high(names: Iterable[str]) -> float:
+    """Inches for the rows of a figure: a row has the room that the longest of the names takes, with a line of numbers below it."""
+    lines = [name.count("\n") + 1 for name in names]
+    return len(lines) * (0.42 + 0.15 * (max(lines, default=1) - 1))
 
 
 def dots_figure(rows: Sequence[Row], label: str) -> Figure:
     """A figure as high as it has rows, with ``dots`` in it; made inside ``style``."""
-    figure = Figure(figsize=(7.2, 1.1 + 0.42 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.1 + _high(map(_named, rows))), layout="constrained")
     dots(figure.subplots(), rows, label)
     return figure
 
 
 def differences_figure(found: Sequence[Comparison], delta: float) -> Figure:
     """A figure as high as it has comparisons, with ``differences`` in it; made inside ``style``."""
-    figure = Figure(figsize=(7.2, 1.1 + 0.42 * len(found)), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.1 + _high(map(_pair, found))), layout="constrained")
     differences(figure.subplots(), found, delta)
     return figure
 
@@ -100,21 +146,15 @@ def dots(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axes:
         if shared and row.is_reference and row.error.mean is not None:
             ax.axvline(row.error.mean, color=RED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.5)
     ax.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5))
-    ax.set_yticks(range(len(rows)), [_name(row) for row in rows])
+    ax.set_yticks(range(len(rows)), [f"{_named(row)}\nn = {row.count}" for row in rows])
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     ax.set_xlabel(label + ("\narrow: the interval goes on beyond the axis" if cut else ""))
     return ax
 
 
-def _name(row: Row) -> str:
-    """The variant in words, with what stands behind its dots."""
-    return f"{_text(row.variant)}{' (reference)' if row.is_reference else ''}\nn = {row.count}"
-
-
-def _text(name: str) -> str:
-    """A name in one line."""
-    return " ".join(name.split())
+def _named(row: Row) -> str:
+    return wrapped(row.variant + (" (reference)" if row.is_reference else ""))
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float]:
@@ -169,11 +209,15 @@ def differences(ax: Axes, found: Sequence[Comparison], delta: float, unit: str =
             ax.plot([one.own.low, one.own.high], [y, y], color=BLUE, linewidth=3, solid_capstyle="butt")
         ax.plot([one.mean], [y], "s", color=BLUE, markersize=6, mec="white", mew=0.8, zorder=3)
     ax.set(xlim=(-limit, limit), ylim=(len(found) - 0.5, -0.5))
-    ax.set_yticks(range(len(found)), [f"{_text(one.variant)} − {_text(one.reference)}\nn = {one.n}" for one in found])
+    ax.set_yticks(range(len(found)), [f"{_pair(one)}\nn = {one.n}" for one in found])
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     ax.set_xlabel(f"{unit}; band: ±{delta:g}" + ("\narrow: the interval goes on beyond the axis" if cut else ""))
     return ax
+
+
+def _pair(one: Comparison) -> str:
+    return wrapped(f"{one.variant} − {one.reference}")
 
 
 def curves(ax: Axes, found: Sequence[Curve], reference: str) -> Axes:
@@ -192,6 +236,8 @@ def curves(ax: Axes, found: Sequence[Curve], reference: str) -> Axes:
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.grid(axis="y")
     ax.set(xlabel="Epoch", ylabel="Training top-1 error (%)")
-    names = [f" {_text(curve.variant)}" for curve in found]  # the space: a label that begins with "_" would be left out
+    names = [
+        " " + wrapped(curve.variant).replace("\n", "\n ") for curve in found
+    ]  # the space: a label that begins with "_" would be left out
     ax.legend(lines, names, loc="upper left", bbox_to_anchor=(1.01, 1), handlelength=3.2)
     return ax

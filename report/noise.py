@@ -39,7 +39,7 @@ def by_images(reading: Reading, store: Store) -> str | None:
     columns = {
         "Of": [_of(one) for one in rows],
         "Seeds": [str(one.components.seeds) for one in rows],
-        "Seed to seed (SD, points)": [number(one.components.seed, 2) for one in rows],
+        "Over seeds, on these images (SD, points)": [number(one.over_seeds, 2) for one in rows],
         "Images alone, the floor (SE, points)": [number(one.components.floor, 2) for one in rows],
         "Seeds and images (SE, points)": [number(one.components.error, 2) for one in rows],
     }

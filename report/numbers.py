@@ -17,11 +17,18 @@ NONE = "–"
 """What stands in a cell without a number."""
 HOURS = 90
 """Minutes from which on a time is told in hours."""
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+def line(text: object) -> str:
+    """Any text as one line; characters that would steer what shows it (controls, turns of the direction of writing, halves of a
+    character) are spelled by their code points."""
+    return _STEERING.sub(lambda found: f"U+{ord(found[0]):04X}", " ".join(str(text).split()))
 
 
 def plain(text: object) -> str:
     """Any text as one line of Markdown that shows exactly these characters, also inside a table."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>#|~!$&^])", r"\\\1", " ".join(str(text).split()))
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|~!$&^])", r"\\\1", line(text))
     return re.sub(r"^\d+(?=[.)](?: |$))|^(?=[-+=])", r"\g<0>\\", escaped)  # what would begin a list or underline a heading
 
 

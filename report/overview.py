@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from report.figures import BLUE, GREY, interval_line
+from report.figures import BLUE, GREY, interval_line, short
 from report.rows import Reading, Row
 
 
@@ -29,7 +29,7 @@ def overview(ax: Axes, readings: Sequence[Reading]) -> Axes:
     limit = 1.06 * max(reach, min(max(ends, default=reach), 2 * reach))
     y, ticks, names, cut = 0, [], [], False
     for reading, rows in shown:
-        ax.text(-limit, y, " " + " ".join(reading.study.title.split()), fontweight="bold", va="center", fontsize=8.5)
+        ax.text(-limit, y, " " + short(reading.study.title, 90), fontweight="bold", va="center", fontsize=8.5)
         delta = reading.study.delta
         ax.fill_between([-delta, delta], y + 0.5, y + len(rows) + 0.5, color="#EEEEEE", linewidth=0, zorder=0)
         for row in rows:
@@ -40,7 +40,7 @@ def overview(ax: Axes, readings: Sequence[Reading]) -> Axes:
             filled = row.comparison.n >= 3
             ax.plot([row.comparison.mean], [y], "s", color=BLUE, mfc=BLUE if filled else "white", markersize=5, zorder=3)
             ticks.append(y)
-            names.append(f"{' '.join(row.variant.split())} − {' '.join(row.reference.split())}, n = {row.comparison.n}")
+            names.append(f"{short(f'{row.variant} − {row.reference}')}, n = {row.comparison.n}")
         y += 1
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0.5)
     ax.set(xlim=(-limit, limit), ylim=(y - 0.4, -0.7))

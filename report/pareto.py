@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from report.figures import COLOURS, GREY
+from report.figures import COLOURS, GREY, wrapped
 from report.rows import Row
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
@@ -53,7 +53,7 @@ def pareto(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axe
         if row.error.low is not None and row.error.high is not None:
             ax.plot([x, x], [row.error.low, row.error.high], color=colour, linewidth=1, alpha=0.6, zorder=2)
         size = 8 if row.is_reference else 6
-        name = " " + " ".join(row.variant.split()) + (" (reference)" if row.is_reference else "")
+        name = " " + wrapped(row.variant + (" (reference)" if row.is_reference else "")).replace("\n", "\n ")
         ax.plot([x], [y], marker, color=colour, markersize=size, mec="white", mew=0.6, zorder=3, label=name, linestyle="none")
     span = max(max(means) - min(means), 0.4)
     ax.set_ylim(max(0.0, min(means) - 0.6 * span), max(means) + 0.6 * span)

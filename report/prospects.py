@@ -18,16 +18,26 @@ def prospect_lines(found: Prospects) -> list[str]:
     """The heading, the noise, and the claims in two columns; no line at all where the study compares nothing."""
     if not found.found:
         return []
-    heading = f"What {found.seeds} {_plural('seed', found.seeds)} can resolve"
-    if all(one.noise is None for one in found.found):
+    heading = f"What {_asked(found)} can resolve"
+    if any(one.outlook is None for one in found.found):
         return [f"{heading}: unknown; --noise 0.3 states the standard deviation of one arm over seeds, in points."]
     lines = [(shorten(claim.claim.text, WIDTH, placeholder=" …"), _claim(claim, found)) for claim in found.claims]
     if rest := weakest(found.unclaimed):
         count = len(found.unclaimed)
         lines.append((f"{count} {_plural('comparison', count)} without a claim", _difference(rest, count, found)))
     width = max(len(left) for left, _ in lines)
-    few = f": no verdict, that needs {FEWEST}" if found.seeds < FEWEST else ""
+    few = f": no verdict, that needs {FEWEST}" if _few(found) else ""
     return [heading + few, *(f"  {line}" for line in _noise(found)), *(f"  {left.ljust(width)}  {right}" for left, right in lines)]
+
+
+def _asked(found: Prospects) -> str:
+    rule = found.study.precision
+    return f"{found.seeds} {_plural('seed', found.seeds)}" if rule is None else f"a half-width of {_delta(rule.half_width)}"
+
+
+def _few(found: Prospects) -> bool:
+    """Whether the study is to have too few seeds for any verdict."""
+    return found.study.precision is None and found.seeds < FEWEST
 
 
 # -- the noise
@@ -47,8 +57,14 @@ def _noise(found: Prospects) -> list[str]:
         told.append(f"Noise as stated: {found.stated:g} points an arm, so {_vary(stated[0].deviation)} if seeds do not correlate.")
     elif found.stated is not None:
         told.append(f"--noise {found.stated:g} is not used, because the stored seeds tell the noise.")
-    measured = ["In brackets: with the noise at the upper end of its 95 % interval."] if (own or pooled) and found.seeds >= FEWEST else []
-    return [*told, *measured]
+    if rule := found.study.precision:
+        n = max(one.n for one in found.found)
+        about = f"about {n} in all" if n < rule.most else "all of these, if they suffice"
+        told.append(
+            f"The first {rule.first} seeds decide how many there are, up to {rule.most}{f'; by that noise {about}' if told else ''}."
+        )
+    brackets = not _few(found) and any(one.worst for one in found.found)
+    return [*told, *(["In brackets: with the noise at the upper end of its 95 % interval."] if brackets else [])]
 
 
 def _spread(known: Sequence[Noise]) -> str:
@@ -84,7 +100,7 @@ def _difference(one: Prospect, count: int, found: Prospects) -> str:
         return f"{_too_few(one, found)}{needs} (80 % power)"
     what = "differences" if count == 1 else f"each of {count} differences"
     at_worst = f" [{_number(worst.resolvable)}]" if worst and worst.resolvable is not None else ""
-    more = f"; {needs}" if outlook.resolvable > delta else ""
+    more = f"; {needs}" if outlook.resolvable > delta and found.study.precision is None else ""
     return f"sees {what} from {_number(outlook.resolvable)}{at_worst} points on (80 % power{_pairs(one, found)}){more}"
 
 
@@ -96,7 +112,7 @@ def _equivalence(one: Prospect, count: int, found: Prospects) -> str:
         return f"{_too_few(one, found)}equivalence {within} needs {_seeds(outlook.to_equate)} (80 % chance if there is no difference)"
     what = "equivalence" if count == 1 else f"each of {count} equivalences"
     at_worst = f" [{_chance(worst.equivalence)}]" if worst and worst.equivalence is not None else ""
-    more = f"; 80 % needs {_seeds(outlook.to_equate)}" if outlook.equivalence < POWER else ""
+    more = f"; 80 % needs {_seeds(outlook.to_equate)}" if outlook.equivalence < POWER and found.study.precision is None else ""
     chance = f"{_chance(outlook.equivalence)}{at_worst} chance if there is no difference{_pairs(one, found)}"
     return f"would show {what} {within} with {chance}{more}"
 
@@ -109,7 +125,7 @@ def _outlook(one: Prospect) -> Outlook:
 
 def _too_few(one: Prospect, found: Prospects) -> str:
     """Said of a comparison that has fewer pairs than the study has seeds; for the others the heading says it."""
-    if found.seeds < FEWEST:
+    if _few(found):
         return ""
     return f"no verdict from {one.n} {_plural('pair', one.n)} of seeds, that needs {FEWEST}; "
 
@@ -117,7 +133,7 @@ def _too_few(one: Prospect, found: Prospects) -> str:
 def _pairs(one: Prospect, found: Prospects) -> str:
     """Of a comparison that has fewer pairs than the study has seeds."""
     why = f" because {one.diverged} diverged" if one.diverged else ""
-    return "" if one.n == found.seeds else f", {one.n} {_plural('pair', one.n)} of seeds{why}"
+    return "" if found.study.precision or one.n == found.seeds else f", {one.n} {_plural('pair', one.n)} of seeds{why}"
 
 
 # -- words and digits

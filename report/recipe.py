@@ -5,6 +5,7 @@ from __future__ import annotations
 from ablations.study import Study
 from report.numbers import plain
 from senet_core.config import Component, Config, Net, Train
+from senet_core.seeds import seed_label
 
 
 def recipe(study: Study) -> list[tuple[str, str]]:
@@ -69,10 +70,11 @@ def _optimiser(train: Train) -> str:
 
 
 def _seeds(study: Study) -> str:
-    if len(study.looks) < 2:
-        return ", ".join(plain(seed) for seed in study.seeds)
-    groups = "; then ".join(", ".join(plain(seed) for seed in look) for look in study.looks)
-    return f"{groups} (extended after looking: the later seeds were asked for when the earlier ones were there to be seen)"
+    """The seeds in the groups in which they were asked for."""
+    looks = [look for look in study.looks if look] or [study.seeds]
+    groups = "; then ".join(", ".join(plain(seed_label(seed).removeprefix("seed ")) for seed in look) for look in looks)
+    late = " (extended after looking: the later seeds were asked for when the earlier ones were there to be seen)"
+    return groups + (late if study.extended_after_looking and len(looks) > 1 else "")
 
 
 def _preset(study: Study) -> str:

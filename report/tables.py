@@ -21,7 +21,8 @@ def error_name(study: Study) -> str:
 
 
 def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
-    """The error table as text, one column a heading; the paper's columns stand where the study redraws a table."""
+    """The error table as text, one column a heading; the paper's columns stand where the study redraws a table (its caption
+    names their data and network)."""
     columns = {
         "Variant": [variant_text(row) for row in rows],
         "Hidden widths": [widths_text(row.hidden_widths) for row in rows],
@@ -33,9 +34,8 @@ def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
     }
     table = published(study.table)
     if table is not None:
-        where = f"Paper: {plain(table.data)}, {plain(table.network)}"
-        columns[f"{where}, top-1 error (%)"] = [NONE if row.published is None else str(row.published) for row in rows]
-        columns[f"{where}, difference (points)"] = [_paper_difference(row) for row in rows]
+        columns["Paper: top-1 error (%)"] = [NONE if row.published is None else str(row.published) for row in rows]
+        columns["Paper: difference (points)"] = [_paper_difference(row) for row in rows]
     return pd.DataFrame(columns)
 
 
@@ -74,7 +74,8 @@ def _paper_difference(row: Row) -> str:
 
 def markdown(study: Study, rows: Sequence[Row]) -> str:
     """The error table in Markdown."""
-    return aligned(frame(study, rows), words=("Variant", "Hidden widths", "Compared with", "Verdict"))
+    counts = () if all(row.count.isdecimal() for row in rows) else ("n",)  # "3, 1 diverged" is words
+    return aligned(frame(study, rows), words=("Variant", "Hidden widths", "Compared with", "Verdict", *counts))
 
 
 def comparisons(reading: Reading) -> str | None:

@@ -36,7 +36,7 @@ def divergence_text(comparison: Comparison) -> str:
     """How many seeds of each arm diverged: "3 of 8 diverged, 0 of 8 of the reference"."""
     counts = comparison.divergence
     assert counts is not None
-    other = f", {counts.reference} of {counts.reference_n} of {plain(comparison.reference)}" if counts.reference else ""
+    other = f", {counts.reference} of {counts.reference_n} of the reference" if counts.reference else ""
     return f"{counts.variant} of {counts.variant_n} diverged{other}"
 
 
@@ -53,6 +53,8 @@ def headline(study: Study, rows: Sequence[Row]) -> str:
     )
     opening = f'The reference "{plain(study.reference)}" errs on {error_text(reference.error)} % of the {images} (n = {reference.count}).'
     groups = _groups(study, rows)
+    if len(rows) == 1:
+        return f"{opening} The study has no other variant to compare it with.{_diverged(rows)}"
     if not groups:
         return f"{opening} No other variant has finished a trial at the same seeds.{_diverged(rows)}"
     to = "it" if one_reference(rows) else "its own reference"

@@ -185,6 +185,8 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
     place = tree
     for depth, parent in enumerate(parents):
         inner = place.get(parent)
+        if parent == "block" and isinstance(inner, str):  # a block by its name alone, with options to follow
+            inner = place[parent] = {"name": inner}
         if not isinstance(inner, dict):
             where = ".".join(parents[: depth + 1])
             reason = "there is no block in this network" if where == "net.block" else f"'{where}' has no fields"

@@ -121,6 +121,10 @@ class Registry(Generic[T]):
         """All known names, sorted, without importing their files."""
         return sorted({*self._entries, *self._files()})
 
+    def loaded(self, source: str) -> list[str]:
+        """The names that a user's own file registered, by the hash of its source (``load_file`` returns it)."""
+        return sorted(name for name, entry in self._entries.items() if entry.source == source)
+
     def __getitem__(self, name: str) -> Entry[T]:
         if name not in self._entries and name in self._files():
             importlib.import_module(f"{self._package}.{name}")
@@ -143,8 +147,8 @@ def loaded_sources() -> list[str]:
     return list(_loaded)
 
 
-def load_file(path: Path) -> None:
-    """Import one file from outside the tree; what it registers is known by the hash of its source.
+def load_file(path: Path) -> str:
+    """Import one file from outside the tree; what it registers is known by the hash of its source, which is returned.
 
     :raises InputError: if the file is missing or cannot be imported.
     """
@@ -156,7 +160,7 @@ def load_file(path: Path) -> None:
     if spec is None or spec.loader is None:
         raise InputError(f"'{path}' is no Python file, so --load cannot import it.")
     if spec.name in sys.modules:
-        return
+        return digest
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     token = _source_being_loaded.set(digest)
@@ -171,6 +175,7 @@ def load_file(path: Path) -> None:
     finally:
         _source_being_loaded.reset(token)
     _loaded.append(digest)
+    return digest
 
 
 BLOCKS: Registry[Any] = Registry("block", "senet_core.blocks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -31,6 +32,34 @@ def normal_seed(seed: Seed) -> int | dict[str, int]:
         raise InputError("A seed is a whole number from 0 to 2^63 - 1.")
     ordered = {stream: int(numbers[stream]) for stream in STREAMS}
     return ordered["init"] if len(set(ordered.values())) == 1 else ordered
+
+
+def varied(number: int, stream: str | None) -> Seed:
+    """The seed in which one stream has the number and all others stand at 0; without a stream, all of them have it.
+
+    So number 0 is one and the same seed whichever stream is varied.
+
+    :raises InputError: for an unknown stream.
+    """
+    if stream is None:
+        return number
+    if stream not in STREAMS:
+        raise unknown("random stream", stream, STREAMS)
+    return normal_seed({**dict.fromkeys(STREAMS, 0), stream: number})
+
+
+def seed_label(text: str) -> str:
+    """A seed as people read it, given as studies name it (its canonical JSON): "seed 3", or "init 3" where the others stand at 0."""
+    seed = json.loads(text)
+    if isinstance(seed, int):
+        return f"seed {seed}"
+    return ", ".join(f"{stream} {number}" for stream, number in seed.items() if number)
+
+
+def seed_number(text: str) -> int:
+    """The greatest number in a seed, given as studies name it: a greater one makes another seed, whichever stream it is for."""
+    seed = json.loads(text)
+    return seed if isinstance(seed, int) else max(seed.values())
 
 
 def derive(seed: Seed, stream: Stream, *place: int | str) -> int:

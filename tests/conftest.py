@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from stored_study import make_study
 
+from ablations.mlflow_place import tracking_uri
+from ablations.store import Store
+from ablations.tracking import MlflowTracker
 from senet_core.dataset import Arrays, Facts
 
 IMAGES = Path(__file__).resolve().parent.parent / "data" / "cifar10-jpeg"
@@ -46,3 +52,45 @@ def _side(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     for image, label in zip(images, labels, strict=True):
         image[..., label % 3] += np.uint8(60 + 50 * (label == 3))
     return images, labels
+
+
+# -- MLflow
+
+
+@pytest.fixture(autouse=True)
+def no_server_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes to the server that a developer's environment names."""
+    for name in ("URI", "USERNAME", "PASSWORD", "TOKEN"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database; its tables take seconds to make, a copy takes none."""
+    from ablations.mlflow_runs import Runs
+
+    folder = tmp_path_factory.mktemp("template")
+    Runs(f"sqlite:///{folder}/mlflow.db", folder)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def mirrored(tmp_path: Path, mlflow_template: Path) -> Store:
+    """A workspace that has an MLflow database; its name has a space, as users' folders do."""
+    root = tmp_path / "my runs"
+    root.mkdir()
+    shutil.copy(mlflow_template, root / "mlflow.db")
+    return Store(root)
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    """What the tracker told the user."""
+    return []
+
+
+@pytest.fixture
+def tracker(mirrored: Store, warnings: list[str]) -> Iterator[MlflowTracker]:
+    """A tracker on that database, following the usual study; no test that asks for it may see a warning."""
+    yield MlflowTracker(tracking_uri(mirrored.root, None), mirrored, warnings.append, [make_study()])
+    assert not warnings

@@ -161,7 +161,8 @@ def test_a_block_of_ones_own_that_fails_is_a_sentence(tmp_path: Path, capsys: py
         file.write_text(f"{head}@BLOCKS.add('{name}')\n{block}{forward}")
         words = ["plan", "inside", "--preset", "smoke", "--workspace", str(tmp_path / "w"), "--load", str(file), "--net.block", name]
         assert runner.main(words) == 2
-        assert re.search(rf"The block '{name}' (cannot be built|fails before anything trains): \w+Error", capsys.readouterr().err)
+        told = capsys.readouterr().err
+        assert re.search(rf"The block '{name}' breaks the contract of a block: shape and type: it fails with \w+Error", told)
 
 
 def test_an_override_of_the_block_that_the_reference_keeps_is_no_lost_one(tmp_path: Path) -> None:

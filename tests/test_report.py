@@ -16,14 +16,16 @@ from ablations.statistics import Estimate
 from ablations.store import Correctness, Failure, Store
 from ablations.study import Cost, Start, Study, StudyData, StudyVariant
 from ablations.suite import Claim, Contrast
-from report.document import command, summary, write
+from report.document import summary, write
 from report.figures import curves, dots, style
 from report.numbers import decimals, difference_text, error_text, number, plain, widths_text
+from report.record import command
 from report.rows import read, rows
 from senet_core.config import Config
 from senet_core.errors import InputError
 
 IMAGES = 1000
+FORMATS = ("md", "html", "pdf", "tex", "csv")
 WRONG: dict[str, list[int | None]] = {"r=16": [50, 52, 57], "none": [61, 66, 68], "r=8": [49, 53, 55], "r=4": [51, 50, 58]}
 """How many of the test images each seed gets wrong; None is a seed without a trial."""
 PUBLISHED = {"none": "original", "r=16": "r=16", "r=8": "r=8", "r=4": "r=4"}
@@ -132,7 +134,8 @@ def make_store(root: Path, wrong: Mapping[str, Sequence[int | None]], **changes:
 
 def page(store: Store, out: Path) -> str:
     """The Markdown of the only study's report."""
-    return write("reduction-quick", store, out).read_text(encoding="utf-8")
+    (done,) = write(["reduction-quick"], store, out)
+    return done.files[0].read_text(encoding="utf-8")
 
 
 def line(text: str, start: str) -> str:
@@ -163,7 +166,9 @@ def test_the_page_shows_the_numbers_and_the_papers_in_columns_of_their_own(tmp_p
     assert cells == ["none", widths, parameters, "41.2 M", "3", "6.50 ± 0.90", "+1.20 [+0.44, +1.96]", "worse", "23.30", "+1.02"]
     compared = [cell.strip() for cell in line(text, "| none − r=16").strip("|").split("|")]
     assert compared == ["none − r=16", "3", "+1.20 [+0.77, +1.63]", "0.007", "0.021", "1.49", "worse"]
-    assert "Paper: ImageNet-1k val, SE-ResNet-50, top-1 error (%)" in line(text, "| Variant")
+    heads = [head.strip() for head in line(text, "| Variant").split("|")]
+    assert heads[-3:-1] == ["Paper: top-1 error (%)", "Paper: difference (points)"]
+    assert "The paper's columns: SE-ResNet-50 on ImageNet-1k val." in line(text, "**Table 1:**")
     assert line(text, "| r=16").split("|")[-2].strip() == "reference"
     assert "**worse**: none (+1.20 [+0.44, +1.96]); **equivalent within ±0.5**: r=4 (0.00 [" in text
 
@@ -376,8 +381,9 @@ def test_names_come_out_as_text(tmp_path: Path) -> None:
 
 def test_the_same_store_gives_the_same_bytes(tmp_path: Path) -> None:
     store, _ = make_store(tmp_path, WRONG)
-    folders = [write("reduction-quick", store, tmp_path / name).parent for name in ("one", "two")]
-    names = [f"{stem}.{kind}" for stem in ("curves", "differences", "errors") for kind in ("png", "svg")] + ["report.md"]
+    folders = [write(["reduction-quick"], store, tmp_path / name, FORMATS)[0].files[0].parent for name in ("one", "two")]
+    figures = [f"{stem}.{kind}" for stem in ("curves", "differences", "errors", "pareto", "seeds") for kind in ("png", "svg")]
+    names = sorted([*figures, *(f"report.{kind}" for kind in FORMATS[:4]), "rows.csv", "comparisons.csv", "trials.csv"])
     for folder in folders:
         assert sorted(path.name for path in folder.iterdir()) == names
     for name in names:
@@ -413,6 +419,7 @@ def test_digits_follow_the_interval() -> None:
     assert [decimals(half) for half in (None, 0.0, 0.034, 0.34, 3.4, 34.0)] == [2, 2, 2, 2, 1, 0]
     assert error_text(Estimate(12.345, 8.9, 15.79, 3)) == "12.3 ± 3.4"
     assert difference_text(Estimate(-0.004, -0.5, 0.492, 3)) == "0.00 [−0.50, +0.49]"
+    assert difference_text(Estimate(0.3, 0.3, 0.3, 3)) == "+0.30 (no spread)"
     assert (number(-1.005, 1), widths_text([]), widths_text([4, 4, 8, 4])) == ("−1.0", "–", "4, 8, 4")
 
 
@@ -428,7 +435,7 @@ def test_list_values_of_overrides_are_quoted_for_the_shell() -> None:
 def test_an_unknown_study_is_an_input_error(tmp_path: Path) -> None:
     store, _ = make_store(tmp_path, {"r=16": [50]})
     with pytest.raises(InputError, match="did you mean 'reduction-quick'"):
-        write("reduction-quik", store, tmp_path)
+        write(["reduction-quik"], store, tmp_path)
 
 
 def test_a_report_needs_neither_torch_nor_mlflow() -> None:

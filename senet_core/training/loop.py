@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from senet_core.build import build
+from senet_core.class_gates import ClassGates
 from senet_core.config import Config
 from senet_core.dataset import Arrays, Facts
 from senet_core.gates import BlockGates, block_gates
@@ -24,6 +25,7 @@ from senet_core.training.checkpoint import Checkpoints
 from senet_core.training.execution import Execution
 from senet_core.training.schedule import learning_rate
 from senet_core.training.step import Step
+from senet_core.watch import Watch
 
 GLANCE = 256  # training images that show which gates are dead
 
@@ -67,7 +69,8 @@ class Evaluation:
 @dataclass(frozen=True)
 class Outcome:
     """What training gave. A loss that is not finite ends a trial as "diverged", without an evaluation and without ``gates``: what the
-    trained network's gates do on the first ``GLANCE`` training images."""
+    trained network's gates do on the first ``GLANCE`` training images. ``class_gates`` is what they do by class on the evaluation images,
+    as the one reading of them showed it; of a diverged trial, and of a network without such gates, nothing."""
 
     status: Literal["done", "diverged"]
     progress: Progress
@@ -77,6 +80,7 @@ class Outcome:
     weights: dict[str, torch.Tensor]
     images_per_epoch: int
     gates: tuple[BlockGates, ...] | None
+    class_gates: tuple[ClassGates, ...] = ()
 
 
 def fit(
@@ -114,9 +118,12 @@ def fit(
         if checkpoints:
             checkpoints.save(trainer.state())
     start = time.perf_counter()
-    evaluation = evaluate(trainer.network, trainer.batches, trainer.step)
-    status: Literal["done", "diverged"] = "done" if math.isfinite(evaluation.loss) else "diverged"
-    return trainer.outcome(status, evaluation if status == "done" else None, time.perf_counter() - start)
+    with Watch(trainer.network, len(facts.classes)) as watch:
+        evaluation = evaluate(trainer.network, trainer.batches, trainer.step, watch.expect)
+    seconds = time.perf_counter() - start
+    if not math.isfinite(evaluation.loss):
+        return trainer.outcome("diverged", None, seconds)
+    return replace(trainer.outcome("done", evaluation, seconds), class_gates=watch.found())
 
 
 class _Trainer:
@@ -179,11 +186,13 @@ class _Trainer:
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, batches: Batches, step: Step) -> Evaluation:
-    """Read the evaluation images once, in order, with the network in evaluation mode."""
+def evaluate(network: nn.Module, batches: Batches, step: Step, expect: Callable[[torch.Tensor], None] = lambda labels: None) -> Evaluation:
+    """Read the evaluation images once, in order, with the network in evaluation mode; ``expect`` is told the labels of each batch before
+    it passes."""
     network.eval()
     top1, top5, total = [], [], torch.zeros((), dtype=torch.float64)
     for x, y in batches.evaluation():
+        expect(y)
         with step.autocast():
             logits = network(x)
         logits = logits.float()

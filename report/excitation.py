@@ -1,0 +1,162 @@
+"""The page on the role of excitation in one variant (Section 7.2 of the paper): tables, figures and claims as Markdown, PNG and SVG.
+
+Made from stored numbers alone; the same ones give the same bytes. What is computed, and by which rules the claims are decided:
+``ablations.excitation`` and ``ablations.excitation_claims``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from ablations.comparison import FEWEST
+from ablations.excitation import Look, read
+from ablations.excitation_claims import Findings, findings
+from ablations.statistics import interval
+from ablations.store import Store
+from ablations.study import Study, StudyVariant
+from report.excitation_figures import classes_figure, depth_figure, drawn_blocks, drawn_classes, knockout_figure, label
+from report.excitation_words import part_text, reading_text, roles_text, setting_text, shown
+from report.figures import save, style
+from report.numbers import NONE, difference_text, error_text, number, p_text, plain
+from report.tables import aligned
+from report.wording import claim_text, verdict_text
+from senet_core.class_gates import HIGH, LOW
+from senet_core.errors import InputError
+from senet_core.files import publish_text
+from senet_core.seeds import seed_label
+
+
+def write(study: Study, variant: StudyVariant, store: Store, out: Path) -> Path:
+    """Write ``excitation.md`` and its figures into a folder of the study's own; return the page's path.
+
+    :raises InputError: if nothing is stored to tell, or the folder cannot be written.
+    """
+    looks = read(study, variant, store)
+    if not looks:
+        raise InputError(f"Nothing is stored of the gates of '{variant.name}': neither what its trials kept of them nor their weights.")
+    folder = out / study.name / f"excitation-{_slug(study, variant)}"
+    found = findings(study, looks)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = _figures(study, looks, found, folder)
+        publish_text(folder / "excitation.md", _page(study, variant, looks, found, figures))
+    except OSError as error:
+        raise InputError(f"Cannot write the page into '{folder}': {error.strerror}.") from None
+    return folder / "excitation.md"
+
+
+def _slug(study: Study, variant: StudyVariant) -> str:
+    """The variant's name for a folder; where two of the study would have the same, with its place."""
+    slugs = [re.sub(r"[^a-z0-9]+", "-", each.name.lower()).strip("-") or "variant" for each in study.variants]
+    place = [each.name for each in study.variants].index(variant.name)
+    return slugs[place] if slugs.count(slugs[place]) == 1 else f"{slugs[place]}-{place + 1}"
+
+
+def _page(study: Study, variant: StudyVariant, looks: Sequence[Look], found: Findings, figures: Sequence[tuple[str, str]]) -> str:
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=False,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["plain"] = plain
+    records = [look.record for look in looks if look.record]
+    knocked = [record for record in records if record.knockout]
+    names = {block.path: label(block) for block in looks[0].gates}
+    return templates.get_template("excitation.md.j2").render(
+        study=study,
+        variant=variant,
+        setting=setting_text(study, looks),
+        few=len(looks) < FEWEST,
+        gates=_gates(looks),
+        reading=reading_text(looks),
+        knockouts=_knockouts(looks, found),
+        intact=error_text(interval(record.error for record in knocked)),
+        knocked=len(knocked),
+        delta=f"{study.delta:g}",
+        family=found.knockouts.family,
+        off=number(max((abs(look.record.error - look.error) for look in looks if look.record), default=0.0), 2),
+        roles=found.roles and roles_text(found.roles, names, len({block.stage for block in looks[0].gates})),
+        claims=[(claim_text(answer), [part_text(part, names) for part in answer.parts]) for answer in found.claims],
+        figures=figures,
+        devices=Counter(record.device for record in records),
+        commits=Counter((record.commit or "unknown") + (" with uncommitted changes" if record.dirty else "") for record in records),
+    )
+
+
+# -- tables
+
+
+def _gates(looks: Sequence[Look]) -> str:
+    """A line for each block: what its gates do, as means over seeds with their intervals."""
+    lines = []
+    for place, block in enumerate(looks[0].gates):
+        own, tests = [look.gates[place] for look in looks], [look.block(block.path) for look in looks]
+        limits = [100 * test.limit for test in tests if test and test.limit is not None]
+        tested = [test.p for test in tests if test and test.p is not None]
+        ends = [each.saturated for each in own]
+        lines.append(
+            {
+                "Block": plain(label(block)),
+                "Channels": str(block.channels),
+                "Variance between classes (%)": _mean(None if each.share is None else 100 * each.share for each in own),
+                "Shuffled labels, 95 % point (%)": number(max(limits), 2) if limits else NONE,
+                "Greatest p": p_text(max(tested)) if tested else NONE,
+                "SD within a class (× 100)": _mean(100 * each.within for each in own),
+                "SD over images (× 100)": _mean(100 * each.spread for each in own),
+                f"Below {LOW:g} (%)": _mean(None if end is None else 100 * end[0] for end in ends),
+                f"Above {HIGH:g} (%)": _mean(None if end is None else 100 * end[1] for end in ends),
+            }
+        )
+    return aligned(pd.DataFrame(lines), words=("Block",))
+
+
+def _mean(values: Iterable[float | None]) -> str:
+    return error_text(interval(value for value in values if value is not None))
+
+
+def _knockouts(looks: Sequence[Look], found: Findings) -> str | None:
+    """A line for each block: what the error becomes without its own gates; None where that was not measured."""
+    if not found.knockouts.found:
+        return None
+    lines = []
+    for block in looks[0].gates:
+        line = {"Block": plain(label(block)), "Channels": str(block.channels)}
+        for how, name in (("mean", "Mean gates"), ("shuffled", "Gates of other images")):
+            one = found.knockout(block.path, how)
+            line |= {f"{name} (points)": difference_text(shown(one)), f"{name}: verdict": verdict_text(one)}
+        lines.append(line)
+    return aligned(pd.DataFrame(lines), words=("Block", "Mean gates: verdict", "Gates of other images: verdict"))
+
+
+# -- figures
+
+
+def _figures(study: Study, looks: Sequence[Look], found: Findings, folder: Path) -> list[tuple[str, str]]:
+    """Draw what there is to draw; return the (caption, file stem) of each figure."""
+    shown, classes = drawn_blocks(looks[0].gates), study.data.classes
+    some = "" if len(drawn_classes(len(classes))) == len(classes) else f" of {len(drawn_classes(len(classes)))} of {len(classes)} classes"
+    few = "" if len(shown) == len(looks[0].gates) else f"; {len(shown)} of {len(looks[0].gates)} blocks"
+    curves = f"The mean gate by class{some}, for up to 50 evenly spaced channels of each block, {seed_label(looks[0].seed)}{few}."
+    drawn = [(curves, "classes"), ("By depth; each dot is a seed, the line goes through their means.", "depth")]
+    with style():
+        save(classes_figure(looks[0], classes), folder / "classes")
+        save(depth_figure(looks), folder / "depth")
+        if found.knockouts.found:
+            save(knockout_figure(looks, found, study.delta), folder / "knockout")
+            what = (
+                "The change of the error when a block's gates are replaced by their mean (squares) or by those of other images (diamonds)"
+            )
+            intervals = (
+                "; thick: 95 % intervals for themselves, thin: together with all others." if found.knockouts.found[0].n >= FEWEST else "."
+            )
+            drawn.append((what + intervals, "knockout"))
+    return drawn

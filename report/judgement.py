@@ -1,0 +1,74 @@
+"""A judgement as a page with its figure: verdicts on numbers that come from elsewhere, in their own unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ablations.judging import Judgement
+from report.judgement_figure import draw
+from report.judgement_words import answer, cells, escaped, headings, notes, reasons
+from report.tables import aligned
+from senet_core.errors import InputError
+from senet_core.files import publish_text
+
+
+def write(judgement: Judgement, out: Path) -> Path:
+    """Write ``out/judgement.md`` with judgement.png and judgement.svg beside it; returns the page's path.
+
+    :raises InputError: if the folder cannot be written.
+    """
+    page = out / "judgement.md"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        drawn = draw(judgement, out / "judgement")
+        publish_text(page, markdown(judgement, drawn))
+    except OSError as error:
+        raise InputError(f"Cannot write the page into '{out}': {error.strerror}.") from None
+    return page
+
+
+def markdown(judgement: Judgement, figure: bool) -> str:
+    """The page; every text that comes from the table shows exactly its own characters."""
+    head = headings(judgement, escaped)
+    rows = [cells(judgement, name, escaped) for name in judgement.arms]
+    table = aligned(pd.DataFrame(rows, columns=list(head)), words=(head[0], head[-1]))
+    parts = [f"# {escaped(judgement.metric)}: {escaped(judgement.source)}", answer(judgement, escaped), table, _key(judgement)]
+    if figure:
+        parts.append(f"![{_caption(judgement)}](judgement.png)\n\n{_caption(judgement)} ([SVG](judgement.svg))")
+    lacking = [*reasons(judgement, escaped), *map(escaped, judgement.holes)]
+    for title, sentences in (
+        ("What is missing or open", lacking),
+        ("What was read", list(map(escaped, judgement.reading))),
+        ("Checks", list(map(escaped, notes(judgement)))),
+    ):
+        if sentences:
+            parts.append(f"## {title}\n\n" + "\n".join(f"- {sentence}" for sentence in sentences))
+    return "\n\n".join(parts) + "\n"
+
+
+def _key(judgement: Judgement) -> str:
+    """How to read the table."""
+    family, delta = judgement.comparisons.family, judgement.delta
+    together = f"cover all {family} comparisons together" if family > 1 else "are of one comparison"
+    over = "over these" if family > 1 else "over this one"
+    within = (
+        "No δ was given, so nothing is called equivalent or negligible"
+        if delta is None
+        else f"Equivalent is inside ±{delta:g} by two one-sided tests at 5 %; a difference that is both is negligible"
+    )
+    return (
+        "n counts the seeds that are averaged; means stand with their 95 % Student-t intervals. Differences are paired by seed; their 95 % "
+        f"intervals {together}. Better and worse are decided by Holm's procedure at 5 % {over}. {within}; "
+        "smallest δ is the least one at which a row would be equivalent. What is neither is open; about as many seeds as stand in "
+        "parentheses would settle it."
+    )
+
+
+def _caption(judgement: Judgement) -> str:
+    band = "" if judgement.delta is None else f"; the band is ±{judgement.delta:g}"
+    return (
+        "Left: each dot is a seed, with the mean and its 95 % interval. Right: the difference of each pair, with the mean difference and "
+        f"the 95 % interval that covers together with all others{band}."
+    )

@@ -1,0 +1,176 @@
+"""A judgement in words and numbers, for the page and for a terminal: the answer, the lines of the table, the notes.
+
+The numbers come from elsewhere and keep their own unit. The half-width of an interval is rounded to two significant digits, and the number
+that it belongs to is given as many decimals; without an interval a mean has four significant digits, a difference two. (The project's own
+errors are percentages and follow ``report.numbers``.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from rich.cells import cell_len
+
+from ablations.comparison import FEWEST, Arm, Comparison
+from ablations.judging import Judgement
+from ablations.statistics import Estimate, interval
+from report.numbers import NONE, number, p_text, plain
+
+Escape = Callable[[str], str]
+"""What makes a name of the table safe where it is shown."""
+ORDER = ("worse", "better", "worse but negligible", "better but negligible", "equivalent", "open")
+
+
+def line(text: str) -> str:
+    """Any text as one line for a terminal: characters that would steer it are shown as a sign."""
+    return "".join(sign if sign.isprintable() else "�" for sign in " ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    """Any text as one line of Markdown that shows exactly its own characters, steering ones as a sign."""
+    return plain(line(text))
+
+
+def text(judgement: Judgement) -> str:
+    """The answer, the table and what was read, for a terminal."""
+    rows = [headings(judgement, line), *(cells(judgement, name, line) for name in judgement.arms)]
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = ["  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    told = [*reasons(judgement, line), *map(line, (*judgement.holes, *notes(judgement), *judgement.reading))]
+    return "\n".join([answer(judgement, line), "", *table, "", *told])
+
+
+# -- the answer
+
+
+def answer(judgement: Judgement, escape: Escape) -> str:
+    """The reference's mean and every variant by its verdict, with its difference and interval, in one sentence."""
+    name, arm = escape(judgement.reference), judgement.arms[judgement.reference]
+    opening = f"{escape(judgement.metric)} of the reference {name} is {estimate_text(interval(arm.values.values()))} (n = {count(arm)})"
+    if not arm.values:
+        opening = f"The reference {name} has no finished run ({count(arm)})"
+    groups: dict[str, list[str]] = {word: [] for word in (*ORDER, "no verdict")}
+    for one in judgement.comparisons.found:
+        groups[one.word or "no verdict"].append(f"{escape(one.variant)} ({shown_text(one)})")
+    told = "; ".join(f"{_group(word, judgement.delta)}: {', '.join(texts)}" for word, texts in groups.items() if texts)
+    return f"{opening}, and {'lower' if judgement.lower_is_better else 'higher'} is better. Against it: {told}."
+
+
+def _group(word: str, delta: float | None) -> str:
+    return f"equivalent within ±{delta:g}" if word == "equivalent" else word
+
+
+def count(arm: Arm) -> str:
+    """How many seeds are averaged, and how many diverged: "4, 1 diverged"."""
+    return f"{len(arm.values)}" + (f", {len(arm.diverged)} diverged" if arm.diverged else "")
+
+
+# -- the table
+
+
+def headings(judgement: Judgement, escape: Escape) -> tuple[str, ...]:
+    """The heads of the columns."""
+    reference = f"Difference to {escape(judgement.reference)}"
+    return "Variant", "n", escape(judgement.metric), reference, "p (Holm)", "Smallest δ", "Verdict"
+
+
+def cells(judgement: Judgement, name: str, escape: Escape) -> tuple[str, ...]:
+    """A variant's line."""
+    arm = judgement.arms[name]
+    own = escape(name), count(arm), estimate_text(interval(arm.values.values()))
+    one = judgement.comparisons.of(name, judgement.reference)
+    if one is None:
+        return (*own, "reference", NONE, NONE, NONE)
+    pairs = f" (n = {one.n})" if 0 < one.n != len(arm.values) else ""
+    return (*own, shown_text(one) + pairs, p_text(one.adjusted), delta_text(one), verdict(one))
+
+
+def shown_text(one: Comparison) -> str:
+    """The difference with the interval that covers together with all others; below three pairs without one."""
+    return difference_text(one.all if one.n >= FEWEST else Estimate(one.mean, None, None, one.n))
+
+
+def verdict(one: Comparison) -> str:
+    """The verdict, with what would settle an open one and how many seeds diverged; a dash where there is none."""
+    if one.word is None:
+        return NONE
+    more = []
+    if one.divergence is not None:
+        counts = one.divergence
+        more.append(f"{counts.variant} of {counts.variant_n} diverged, {counts.reference} of {counts.reference_n} of the reference")
+    elif one.word == "open":
+        more.append(f"about {one.needed:,} seeds" if one.needed else "more than 1,000 seeds")
+    return one.word + (f" ({'; '.join(more)})" if more else "")
+
+
+def reasons(judgement: Judgement, escape: Escape) -> list[str]:
+    """Why there is no verdict where there is none, and what stands in the way of an open one."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in judgement.comparisons.found:
+        if one.reason:
+            found.setdefault(("No verdict" if one.word is None else "Open", one.reason), []).append(escape(one.variant))
+    return [f"{what} for {', '.join(names)}: {reason}." for (what, reason), names in found.items()]
+
+
+# -- around it
+
+
+def notes(judgement: Judgement) -> list[str]:
+    """Sentences on the intervals, on δ, and on what pairing by seed gained."""
+    told = []
+    if judgement.delta is None:
+        told.append("No δ was given (--delta), so nothing is called equivalent or negligible.")
+    if judgement.correlation is not None:
+        gain = (
+            "that share of a difference's variance is gone by pairing"
+            if judgement.correlation > 0
+            else "pairing by seed gains nothing here"
+        )
+        told.append(f"Seed correlation {number(judgement.correlation, 2)}: {gain}.")
+    if judgement.alarms is not None:
+        alarms, splits = judgement.alarms.alarms, judgement.alarms.splits
+        told.append(f"False alarms (the reference against itself): {alarms:,} of {splits:,} splits of its seeds differ at 5 %.")
+    if judgement.comparisons.family > 1:
+        told.append(f"Intervals and p hold for all {judgement.comparisons.family} comparisons together.")
+    return told
+
+
+# -- numbers
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """ "0.9132 ± 0.0021", without the half-width below two seeds."""
+    if estimate.mean is None:
+        return NONE
+    places = decimals(estimate.mean, estimate.half_width)
+    return number(estimate.mean, places) + ("" if estimate.half_width is None else f" ± {number(estimate.half_width, places)}")
+
+
+def difference_text(difference: Estimate) -> str:
+    """ "+0.0042 [+0.0010, +0.0074]", without the interval below three pairs."""
+    if difference.mean is None:
+        return NONE
+    places = decimals(difference.mean, difference.half_width or abs(difference.mean))
+    mean = number(difference.mean, places, sign=True)
+    if difference.low is None or difference.high is None:
+        return mean
+    return f"{mean} [{number(difference.low, places, sign=True)}, {number(difference.high, places, sign=True)}]"
+
+
+def delta_text(one: Comparison) -> str:
+    """The smallest δ in two significant digits, rounded up, so that it is one; none where no δ would make the two equivalent."""
+    delta = one.smallest_delta
+    if delta is None or one.word is None or one.divergence is not None:
+        return NONE
+    if delta == 0:
+        return "0"
+    unit = 10.0 ** (math.floor(math.log10(delta)) - 1)
+    return number(math.ceil(delta / unit - 1e-9) * unit, decimals(delta, delta))
+
+
+def decimals(value: float, half_width: float | None) -> int:
+    """How many decimals a number is given (see the top of this file)."""
+    if half_width:
+        return max(0, 1 - math.floor(math.log10(half_width)))
+    return max(0, 3 - math.floor(math.log10(abs(value)))) if value else 1

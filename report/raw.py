@@ -1,0 +1,82 @@
+"""The raw numbers of a page as CSV in full precision: a line a variant, a comparison, a trial. An empty cell is no number."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ablations.comparison import Comparison
+from ablations.statistics import Estimate
+from report.rows import Reading, Row
+
+
+def tables(reading: Reading) -> dict[str, str]:
+    """{name of the file: its text}."""
+    rows = [_row(row) for row in reading.rows()]
+    compared = [
+        {"variant": one.variant, "reference": one.reference} | _comparison(one, reading.minutes(one))
+        for one in reading.verdicts.comparisons.found
+    ]
+    trials = [
+        {
+            "variant": cell.variant,
+            "seed": cell.seed,
+            "key": cell.key,
+            "state": cell.state,
+            "error": cell.result.errors.top1 if cell.result and cell.result.errors else None,
+            "seconds": cell.result.timing.total if cell.result else None,
+            "reason": cell.reason,
+        }
+        for cell in reading.cells
+    ]
+    return {name: _csv(lines) for name, lines in (("rows.csv", rows), ("comparisons.csv", compared), ("trials.csv", trials)) if lines}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    ended = row.error.n + row.states.get("diverged", 0)
+    about = {
+        "variant": row.variant,
+        "reference": row.reference,
+        "same_network_as": row.same_as,
+        "hidden_widths": " ".join(map(str, row.hidden_widths)),
+        "parameters": row.parameters,
+        "macs": row.macs,
+        "n": row.error.n,
+        "diverged": row.states.get("diverged", 0),
+        "missing": sum(row.states.values()) - ended,
+        "error_mean": row.error.mean,
+        "error_low": row.error.low,
+        "error_high": row.error.high,
+    }
+    paper = {"paper_error": row.published, "paper_difference": row.published_difference}
+    return about | _comparison(row.comparison, row.minutes) | paper
+
+
+def _comparison(one: Comparison | None, minutes: float | None) -> dict[str, Any]:
+    none = Estimate(None, None, None, 0)
+    own, all_ = (one.own, one.all) if one else (none, none)
+    return {
+        "pairs": one.n if one else None,
+        "difference_mean": own.mean,
+        "difference_own_low": own.low,
+        "difference_own_high": own.high,
+        "difference_simultaneous_low": all_.low,
+        "difference_simultaneous_high": all_.high,
+        "p": one.p if one else None,
+        "p_holm": one.adjusted if one else None,
+        "p_equivalence": one.equivalence_p if one else None,
+        "smallest_delta": one.smallest_delta if one and not one.divergence else None,
+        "verdict": one.word if one else None,
+        "seeds_needed": one.needed if one else None,
+        "minutes_needed": minutes,
+    }
+
+
+def _csv(lines: Sequence[Mapping[str, Any]]) -> str:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, lines[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return file.getvalue()

@@ -1,0 +1,80 @@
+"""The last page: what is missing and why, the commands that go on and that begin again, what the trials ran with, and their keys."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Collection, Sequence
+from itertools import islice
+from typing import Any
+
+import pandas as pd
+
+from ablations.seed_rules import words
+from ablations.study import Study
+from report.numbers import NONE, plain
+from report.rows import Cell, Reading
+from report.tables import aligned
+from senet_core.seeds import seed_label
+
+SEEDS = 5
+"""Columns of keys that stand beside each other."""
+
+
+def holes(reading: Reading) -> list[str]:
+    """The trials without an error, those of a variant together that share their reason."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for cell in reading.holes():
+        groups.setdefault((cell.variant, cell.state, cell.reason), []).append(cell.seed)
+    return [
+        f"{plain(variant)}, {plain(seeds_named(seeds))} ({state}): {plain(reason)}" for (variant, state, reason), seeds in groups.items()
+    ]
+
+
+def seeds_named(seeds: Sequence[str]) -> str:
+    """Seeds in words: "seed 3", "seeds 0, 1, 2", "init 1, init 2"."""
+    labels = [seed_label(seed) for seed in seeds]
+    if len(labels) > 1 and all(label.startswith("seed ") for label in labels):
+        return "seeds " + ", ".join(label.removeprefix("seed ") for label in labels)
+    return ", ".join(labels)
+
+
+def command(study: Study, cells: Collection[Cell] = ()) -> str:
+    """The command that goes on where these cells are holes; without any, the one that makes the study from nothing. What failed is tried
+    again only when asked."""
+    options = [option for path, value in study.overrides.items() for option in (f"--{path}", _argument(value))]
+    again = ["--retry-failed"] if any(cell.state == "failed" for cell in cells) else []
+    seeds = words(study, {cell.seed for cell in cells})
+    return shlex.join(["ablate", "run", study.suite, "--preset", study.preset, *options, *seeds, *again])
+
+
+def _argument(value: Any) -> str:
+    """A recipe value as the command line reads it back: words as they are, all else as JSON."""
+    bare = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.-]*", value) and value not in ("true", "false", "null", "NaN", "Infinity")
+    return str(value) if bare else json.dumps(value)
+
+
+def provenance(reading: Reading) -> list[str]:
+    """What the stored trials ran with: commits, devices, what differs among them; and in one line what is the same for all."""
+    facts = reading.provenance()
+    trials = sum(facts.get("commit", {}).values())
+    told, same = [], []
+    for name, values in facts.items():
+        if name in ("commit", "device") or len(values) > 1 or sum(values.values()) < trials:
+            counted = (f"{plain(value)} ({count} trial{'' if count == 1 else 's'})" for value, count in values.items())
+            told.append(f"{plain(name)}: {', '.join(counted)}")
+        else:
+            same.append(f"{plain(name)} {plain(next(iter(values)))}")
+    return [*told, f"in all {trials} trials: {', '.join(same)}"] if same else told
+
+
+def keys(reading: Reading) -> list[str]:
+    """The trial's key of every variant and seed, with what is stored where it is no result; a table for every few seeds."""
+    told = {(c.variant, c.seed): f"`{c.key}`" + ("" if c.state == "done" else f" {c.state}") for c in reading.cells}
+    names, seeds, tables = [variant.name for variant in reading.study.variants], iter(reading.study.seeds), []
+    while some := list(islice(seeds, SEEDS)):
+        columns = {"Variant": list(map(plain, names))}
+        columns |= {plain(seed_label(seed)): [told.get((name, seed), NONE) for name in names] for seed in some}
+        tables.append(aligned(pd.DataFrame(columns), words=tuple(columns)))
+    return tables
