@@ -144,7 +144,9 @@ class _Parser(argparse.ArgumentParser):
         option, command = (message.partition(start)[2] for start in ("unrecognized arguments: ", "COMMAND: invalid choice: '"))
         if option:
             wrong = option.split()[0]
-            message = f"There is no option '{wrong}'{nearest(wrong, self._known()) or '.'} See: {self.prog} COMMAND --help"
+            known = self._known()
+            told = f"This command takes no '{wrong}'." if wrong in known else f"There is no option '{wrong}'{nearest(wrong, known) or '.'}"
+            message = f"{told} See: {self.prog} COMMAND --help"
         elif command:
             raise unknown("command", command.partition("'")[0], self._commands())
         raise InputError(message[:1].upper() + message[1:])

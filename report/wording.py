@@ -191,7 +191,7 @@ def _reached(yes: bool) -> str:
 
 
 def _extended(study: Study) -> str:
-    groups = " + ".join(str(len(look)) for look in study.looks)
+    groups = " + ".join(str(len(look)) for look in study.looks if look)
     rule = "a rule for the number of seeds was declared" if study.precision else "seeds were added"
     return (
         f"**Extended after looking**: {rule} when results were there to be looked at ({groups} seeds), which nothing here pays for; "
