@@ -333,7 +333,8 @@ def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], 
     _say(f"\n{trained} trained, {summary.diverged} of them diverged; {failed} failed, {damaged} damaged.")
     if not options.no_mlflow:
         _attach_reports(options, store, studies, _out(options))
-        _say(f"Compare the runs: ablate ui{'' if options.workspace == Path('runs') else f' --workspace {options.workspace}'}")
+        place = "" if options.workspace == Path("runs") else f" --workspace {options.workspace}"
+        _say(f"Compare the runs: ablate ui{place}{f' --tracking-uri {public_uri(_uri(options))}' if options.tracking_uri else ''}")
     return 1 if summary.holes else 0
 
 

@@ -14,6 +14,25 @@ def checks(reading: Reading) -> list[str]:
     return [_networks(reading), _alarms(reading), _correlation(reading), _divergence(reading), _gates(reading)]
 
 
+def checks_line(reading: Reading) -> str | None:
+    """The same in one line, for the first screen; None before the first result."""
+    told = checks(reading)
+    if not told:
+        return None
+    twins = sum(variant.same_as is not None for variant in reading.study.variants)
+    diverged = sum(row.states.get("diverged", 0) for row in reading.rows())
+    alarms, correlation = false_alarm_check(reading.study, reading.arms), reading.seed_correlation()
+    dead = [row.dead_gates for row in reading.rows() if row.dead_gates is not None]
+    words = [
+        f"{twins} null ablation{'' if twins == 1 else 's'}" if twins else "no two networks alike",
+        f"{diverged} trial{'' if diverged == 1 else 's'} diverged" if diverged else "none diverged",
+        "false alarms not measured" if alarms is None else f"false alarms {number(100 * alarms.alarms / alarms.splits, 1)} %",
+        "seed correlation not measured" if correlation is None else f"seed correlation {number(correlation, 2)}",
+        "dead gates not looked at" if not dead else f"dead gates at most {number(100 * max(dead), 1)} %",
+    ]
+    return f"Checks: {'; '.join(words)}."
+
+
 def _networks(reading: Reading) -> str:
     twins = [f"{plain(v.name)} is {plain(v.same_as)}" for v in reading.study.variants if v.same_as is not None]
     return (

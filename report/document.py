@@ -21,7 +21,7 @@ from ablations.store import Store
 from ablations.study import Study
 from report import captions, several
 from report.captions import Captions
-from report.checks import checks
+from report.checks import checks, checks_line
 from report.drawings import Shown, drawings
 from report.figures import Drawing, drawn, style
 from report.methods import methods
@@ -140,6 +140,7 @@ def markdown_page(page: Page, numbers: Captions, title: str | None = None, level
         family=reading.verdicts.comparisons.family,
         delta=f"{study.delta:g}",
         checks=checks(reading),
+        checks_line=checks_line(reading),
         by_images=by_images(reading, page.store),
         by_source=by_source(reading, page.store),
         few=any(row.comparison is not None and row.comparison.n < FEWEST for row in rows),

@@ -122,7 +122,7 @@ def differences_figure(found: Sequence[Comparison], delta: float) -> Figure:
 
 def curves_figure(found: Sequence[Curve], reference: str) -> Figure:
     """A figure with ``curves`` in it; made inside ``style``."""
-    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
+    figure = Figure(figsize=(7.2, max(3.8, 0.8 + 0.2 * len(found))), layout="constrained")  # as high as its legend
     curves(figure.subplots(), found, reference)
     return figure
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
+from ablations.comparison import FEWEST
 from ablations.statistics import Estimate
 
 NONE = "–"
@@ -66,6 +67,11 @@ def difference_text(difference: Estimate | None) -> str:
     if difference.low == difference.high:
         return f"{mean} (no spread)"
     return f"{mean} [{number(difference.low, places, sign=True)}, {number(difference.high, places, sign=True)}]"
+
+
+def spoken_for(difference: Estimate) -> Estimate:
+    """A difference as it is shown: below three pairs without its interval, which two pairs say nothing of."""
+    return difference if difference.n >= FEWEST else Estimate(difference.mean, None, None, difference.n)
 
 
 def p_text(p: float | None) -> str:

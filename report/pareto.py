@@ -58,12 +58,16 @@ def pareto(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axe
     span = max(max(means) - min(means), 0.4)
     ax.set_ylim(max(0.0, min(means) - 0.6 * span), max(means) + 0.6 * span)
     ax.xaxis.set_major_locator(MaxNLocator(6))
-    ax.xaxis.set_major_formatter(FuncFormatter(_count))
+    sizes = [row.parameters for row in shown]
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value, max(sizes) - min(sizes))))
     ax.grid(True)
     ax.set(xlabel="Parameters (line: the Pareto front of the means)", ylabel=label)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), numpoints=1, handletextpad=0.2)
     return ax
 
 
-def _count(value: float, _: int) -> str:
+def _count(value: float, span: float) -> str:
+    """A number of parameters; in full where it takes that to tell the ticks of a narrow range apart."""
+    if span < 0.05 * value:
+        return f"{value:,.0f}"
     return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value / 1e3:.3g} k" if value >= 1e3 else f"{value:g}"

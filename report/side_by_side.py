@@ -9,7 +9,7 @@ import pandas as pd
 
 from ablations.side_by_side import Place, StudyPair, VariantPair, WorkspacePair
 from ablations.study import StudyVariant
-from report.numbers import difference_text, error_text, macs_text, number, plain, widths_text
+from report.numbers import difference_text, error_text, macs_text, number, plain, spoken_for, widths_text
 from report.tables import aligned
 from senet_core.seeds import seed_label
 
@@ -24,7 +24,9 @@ def variants_page(pair: VariantPair) -> str:
     told = (
         f"A errs on {error_text(pair.errors[0])} % (n = {pair.errors[0].n}), B on {error_text(pair.errors[1])} % (n = {pair.errors[1].n}); "
     )
-    told += f"A − B, paired: {difference_text(pair.difference)} points (n = {pair.difference.n}, 95 %, by itself and not adjusted)."
+    told += (
+        f"A − B, paired: {difference_text(spoken_for(pair.difference))} points (n = {pair.difference.n}, 95 %, by itself and not adjusted)."
+    )
     parts += ["## Errors", told]
     if not pair.seeds:
         return _joined([*parts, "The two were not evaluated on the same images, so images cannot be matched."])
@@ -41,7 +43,7 @@ def variants_page(pair: VariantPair) -> str:
         "Images": [f"{one.images:,}" for one in pair.classes],
         "A (%)": [number(one.a, 2) for one in pair.classes],
         "B (%)": [number(one.b, 2) for one in pair.classes],
-        "A − B (points)": [difference_text(one.difference) for one in pair.classes],
+        "A − B (points)": [difference_text(spoken_for(one.difference)) for one in pair.classes],
     }
     by_class = "Means over the seeds of both, with 95 % intervals for each class by itself: with many classes some exclude 0 by chance."
     return _joined([*parts, _table(seeds, "Seed"), "## Errors by class", _table(classes, "Class"), by_class])
@@ -59,7 +61,7 @@ def studies_page(pair: StudyPair) -> str:
         "Variant": [plain(one.name) for one in pair.shared],
         "A (%)": [error_text(one.a) for one in pair.shared],
         "B (%)": [error_text(one.b) for one in pair.shared],
-        "A − B (points)": [difference_text(one.difference) for one in pair.shared],
+        "A − B (points)": [difference_text(spoken_for(one.difference)) for one in pair.shared],
         "Pairs": [str(one.difference.n) for one in pair.shared],
         "Same trials": [f"{one.same_trials} of {one.seeds}" for one in pair.shared],
     }

@@ -10,7 +10,7 @@ import pandas as pd
 from ablations.comparison import FEWEST, Comparison
 from ablations.published import published
 from ablations.study import Study
-from report.numbers import NONE, difference_text, error_text, macs_text, number, p_text, plain, widths_text
+from report.numbers import NONE, difference_text, error_text, macs_text, number, p_text, plain, spoken_for, widths_text
 from report.rows import Reading, Row, one_reference
 from report.wording import verdict_text
 
@@ -42,7 +42,8 @@ def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
 def _differences(rows: Sequence[Row]) -> dict[str, list[str]]:
     """The columns of differences and verdicts, headed with the reference; where rows have several, a column names each row's own."""
     texts = ["reference" if row.is_reference else _paired(row) for row in rows]
-    verdicts = {"Verdict": [NONE if row.is_reference else verdict_text(row.comparison, row.minutes) for row in rows]}
+    verdicts = {"Smallest δ (points)": [_delta(row.comparison) for row in rows]}
+    verdicts |= {"Verdict": [NONE if row.is_reference else verdict_text(row.comparison, row.minutes) for row in rows]}
     shared = one_reference(rows)
     if shared is not None:
         return {f'Difference to "{plain(shared)}" (points)': texts} | verdicts
@@ -86,7 +87,7 @@ def comparisons(reading: Reading) -> str | None:
     columns = {
         "Comparison": [f"{plain(one.variant)} − {plain(one.reference)}" for one in found],
         "Pairs": [str(one.n) for one in found],
-        "Difference, 95 % for itself (points)": [difference_text(one.own) for one in found],
+        "Difference, 95 % for itself (points)": [difference_text(spoken_for(one.own)) for one in found],
         "p": [p_text(one.p) for one in found],
         "p (Holm)": [p_text(one.adjusted) for one in found],
         "Smallest δ (points)": [_delta(one) for one in found],
@@ -95,9 +96,9 @@ def comparisons(reading: Reading) -> str | None:
     return aligned(pd.DataFrame(columns), words=("Comparison", "Verdict"))
 
 
-def _delta(one: Comparison) -> str:
-    """None for an arm that diverges: it is not equivalent at any δ."""
-    return NONE if one.smallest_delta is None or one.divergence else number(one.smallest_delta, 2)
+def _delta(one: Comparison | None) -> str:
+    """The smallest δ of a comparison; a dash where none would do, and below three pairs."""
+    return NONE if one is None or one.smallest_delta is None or one.n < FEWEST else number(one.smallest_delta, 2)
 
 
 def signal(rows: Sequence[Row]) -> str | None:
@@ -107,7 +108,7 @@ def signal(rows: Sequence[Row]) -> str | None:
     stems = {row.variant: row.start.stem_gradient for row in rows if row.start}
     columns = {
         "Variant": [plain(row.variant) for row in rows],
-        "Stem gradient at the start": [f"{row.start.stem_gradient:.3g}" if row.start else NONE for row in rows],
+        "Stem gradient at the start": [f"{row.start.stem_gradient:#.3g}".rstrip(".") if row.start else NONE for row in rows],
         "Against the reference's": [_times(stems.get(row.variant), stems.get(row.reference)) for row in rows],
         "Dead gates at the start (%)": [_percent(row.start.dead_gates if row.start else None) for row in rows],
         "Dead gates after training (%)": [_percent(row.dead_gates) for row in rows],
@@ -116,7 +117,7 @@ def signal(rows: Sequence[Row]) -> str | None:
 
 
 def _times(value: float | None, reference: float | None) -> str:
-    return NONE if value is None or not reference else f"× {value / reference:.2g}"
+    return NONE if value is None or not reference else f"× {value / reference:#.3g}".rstrip(".")
 
 
 def _percent(share: float | None) -> str:

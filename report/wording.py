@@ -9,9 +9,8 @@ from decimal import Decimal
 from ablations.claims import Answer, Part
 from ablations.comparison import FEWEST, Comparison, Word
 from ablations.published import published
-from ablations.statistics import Estimate
 from ablations.study import Study
-from report.numbers import NONE, decimals, difference_text, error_text, number, p_text, plain, time_text
+from report.numbers import NONE, decimals, difference_text, error_text, number, p_text, plain, spoken_for, time_text
 from report.rows import Reading, Row, one_reference
 
 
@@ -42,6 +41,9 @@ def divergence_text(comparison: Comparison) -> str:
 
 # -- the sentence on top
 
+NAMED = 5
+"""Rows of one verdict that the sentence names."""
+
 
 def headline(study: Study, rows: Sequence[Row]) -> str:
     """What was found: the reference's error, and each row by its verdict with its difference and interval."""
@@ -58,8 +60,15 @@ def headline(study: Study, rows: Sequence[Row]) -> str:
     if not groups:
         return f"{opening} No other variant has finished a trial at the same seeds.{_diverged(rows)}"
     to = "it" if one_reference(rows) else "its own reference"
-    told = "; ".join(f"**{name}**: {', '.join(texts)}" for name, texts in groups.items())
+    told = "; ".join(f"**{name}**: {_listed(texts)}" for name, texts in groups.items())
     return f"{opening} Against {to}, in points: {told}.{_diverged(rows)}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """The rows of one verdict; of many the first and their number, for the table has them all."""
+    if len(texts) <= NAMED:
+        return ", ".join(texts)
+    return f"{', '.join(texts[: NAMED - 1])} and {len(texts) - NAMED + 1} more"
 
 
 def _groups(study: Study, rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -74,7 +83,7 @@ def _groups(study: Study, rows: Sequence[Row]) -> dict[str, list[str]]:
         few = f"fewer than {FEWEST} seeds" if one.n < FEWEST else "nothing to test"
         group = few if one.word is None else names.get(one.word, one.word)
         named = "" if one_reference(rows) else f" against {plain(row.reference)}"
-        numbers = difference_text(_shown(one))
+        numbers = difference_text(spoken_for(one.all))
         groups[group].append(f"{plain(row.variant)}{named} ({numbers})")
     return {name: texts for name, texts in groups.items() if texts}
 
@@ -119,12 +128,7 @@ def _observed(one: Comparison) -> str:
         return "no pair of seeds has finished"
     adjusted = f", Holm-adjusted p {p_text(one.adjusted)}" if one.adjusted is not None else ""
     spread = f", n = {one.n}{adjusted}" if one.n >= FEWEST else f", n = {one.n}"
-    return f"{difference_text(_shown(one))} points{spread}"
-
-
-def _shown(one: Comparison) -> Estimate:
-    """The difference with the interval that covers together with the others; below three pairs without one."""
-    return one.all if one.n >= FEWEST else Estimate(one.mean, None, None, one.n)
+    return f"{difference_text(spoken_for(one.all))} points{spread}"
 
 
 def quotation(reading: Reading, answer: Answer) -> str | None:

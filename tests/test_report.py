@@ -163,7 +163,7 @@ def test_the_page_shows_the_numbers_and_the_papers_in_columns_of_their_own(tmp_p
     # 6.1, 6.6, 6.8 -> 6.5 and 4.3027 * 0.36056 / sqrt(3) = 0.896; differences 1.1, 1.4, 1.1 -> 1.2; their standard error is 0.1, so
     # t = 12, p = 0.00687 and Holm's 3 p = 0.0206; the interval of three together is 1.2 -+ 7.6488 * 0.1, for itself 1.2 -+ 4.3027 * 0.1
     widths, parameters = "4, 8, 16", "100,001"
-    assert cells == ["none", widths, parameters, "41.2 M", "3", "6.50 ± 0.90", "+1.20 [+0.44, +1.96]", "worse", "23.30", "+1.02"]
+    assert cells == ["none", widths, parameters, "41.2 M", "3", "6.50 ± 0.90", "+1.20 [+0.44, +1.96]", "1.49", "worse", "23.30", "+1.02"]
     compared = [cell.strip() for cell in line(text, "| none − r=16").strip("|").split("|")]
     assert compared == ["none − r=16", "3", "+1.20 [+0.77, +1.63]", "0.007", "0.021", "1.49", "worse"]
     heads = [head.strip() for head in line(text, "| Variant").split("|")]
@@ -208,7 +208,7 @@ def test_one_and_two_seeds_show_what_there_is_and_no_verdict(tmp_path: Path) -> 
     assert " 4.2 ± 1.3 " in line(text, "| r=8")
     one, study = make_store(tmp_path / "one", {"r=16": [50], "r=8": [41]})
     cells = [cell.strip() for cell in line(page(one, tmp_path / "one"), "| r=8").strip("|").split("|")]
-    assert cells[4:8] == ["1", "4.10", "−0.90", "–"]
+    assert cells[4:9] == ["1", "4.10", "−0.90", "–", "–"]
     assert summary(study, one).splitlines()[1] == "r=8      1  4.10             −0.90                 –"
 
 
@@ -297,7 +297,7 @@ def test_an_arm_that_diverges_is_not_called_equivalent(tmp_path: Path) -> None:
     store, _ = make_store(tmp_path, {"r=16": [50, 52, 54, 51], "r=8": [50, 52, None, 51]})
     save(store, key(1, 2), None)
     text = page(store, tmp_path)
-    assert line(text, "| r=8 ").split("|")[8].strip() == "open (1 of 4 diverged)"
+    assert line(text, "| r=8 ").split("|")[9].strip() == "open (1 of 4 diverged)"
     assert "- Divergence: r=8 1 of 4; counted, never averaged." in text
 
 
@@ -343,7 +343,7 @@ def test_the_scale_at_the_start_and_dead_gates_are_told_where_they_were_looked_a
     store.save_result(result.model_copy(update={"gates": gates}))
     table = page(store, tmp_path / "b").partition("## Signal and gates")[2]
     cells = {name: [cell.strip() for cell in line(table, f"| {name} ").split("|")[2:6]] for name in ("r=16", "none")}
-    assert cells == {"r=16": ["2", "× 1", "0.0", "20.0"], "none": ["50", "× 25", "–", "–"]}
+    assert cells == {"r=16": ["2.00", "× 1.00", "0.0", "20.0"], "none": ["50.0", "× 25.0", "–", "–"]}
 
 
 def test_rows_of_mixed_trials_are_marked(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_two_variants_are_compared_image_by_image(root: Path) -> None:
 
 def test_the_page_of_two_variants_reads_seed_by_seed(root: Path) -> None:
     text = variants_page(variants(place("reduction:r=4", root), place("reduction:none", root)))
-    assert "A errs on 5.05 ± 0.64 % (n = 2), B on 6.50 ± 0.90 % (n = 3); A − B, paired: −1.3 [−5.1, +2.5] points (n = 2" in text
+    assert "A errs on 5.05 ± 0.64 % (n = 2), B on 6.50 ± 0.90 % (n = 3); A − B, paired: −1.30 points (n = 2" in text
     seeds = text.partition("## Errors")[2].partition("##")[0]
     assert [cell.strip() for cell in line(seeds, "| seed 0 ").split("|")[2:5]] == ["5.10", "6.10", "−1.00"]
     assert "Nothing in their configs." in text and "## Errors by class" in text
