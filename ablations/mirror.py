@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from ablations.comparison import FEWEST, Arm, Comparison
 from ablations.mlflow_curve import curve
-from ablations.mlflow_notes import LIMIT, NOTE, SeedLine, difference_text, error_text, variant_note, verdict_text
+from ablations.mlflow_notes import LIMIT, NOTE, SeedLine, delta_text, difference_text, error_text, p_text, variant_note, verdict_text
 from ablations.result import Epoch, Result
 from ablations.selection import places
 from ablations.statistics import Estimate, interval
@@ -150,7 +150,13 @@ def parent_record(picture: Picture, variant: StudyVariant, running: bool) -> Run
     times = [_span(one.result) for one in own if one.result]
     error, comparison = interval(picture.errors(variant).values()), picture.verdicts.row(variant)
     is_reference = study.reference_of(variant) == variant.name
-    told = {"error": error_text(error), "difference": difference_text(comparison), "verdict": verdict_text(comparison, is_reference)}
+    told = {
+        "error": error_text(error),
+        "difference": difference_text(comparison),
+        "p": p_text(comparison),
+        "smallest_delta": delta_text(comparison),
+        "verdict": verdict_text(comparison, is_reference),
+    }
     tags = _tags(study, variant, "parent") | {f"ablate.{name}": text for name, text in told.items() if text}
     return RunRecord(
         variant=variant.name,

@@ -55,7 +55,22 @@ def opened(uri: str) -> MlflowClient:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient  # late: 1.5 s
 
+    file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    if uri.startswith("sqlite:///") and not file.exists():
+        _create(file)
     return MlflowClient(tracking_uri=uri)
+
+
+def _create(file: Path) -> None:
+    """Make the tables in another file and rename it: MLflow cannot open a database again in whose making it was killed."""
+    from mlflow import MlflowClient
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for left in file.parent.glob(f".{file.name}.*"):
+        left.unlink(missing_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
+    os.replace(temporary, file)
 
 
 def artifacts_of(uri: str, workspace: Path) -> str | None:

@@ -6,6 +6,7 @@ It is PyTorch's exported graph in fp32 ("pt2"), not a pickle: nothing is execute
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,12 @@ PLACE = "model"
 
 def save(folder: Path, result: Result, weights: Path, source: DataSource) -> None:
     """Write the model of a trial into a new ``folder``; what it is normalised by is computed from the training images again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's and PyTorch's, about their own insides
+        _save(folder, result, weights, source)
+
+
+def _save(folder: Path, result: Result, weights: Path, source: DataSource) -> None:
     import mlflow.pytorch
     import numpy as np
     import torch

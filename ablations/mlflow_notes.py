@@ -51,6 +51,20 @@ def difference_text(comparison: Comparison | None) -> str:
     return f"{mean} [{number(low, sign=True)}, {number(high, sign=True)}]"
 
 
+def p_text(comparison: Comparison | None) -> str:
+    """Holm's p with three decimals, or "< 0.001"; empty where nothing is tested."""
+    if comparison is None or comparison.adjusted is None:
+        return ""
+    return "< 0.001" if comparison.adjusted < 0.001 else f"{comparison.adjusted:.3f}"
+
+
+def delta_text(comparison: Comparison | None) -> str:
+    """ "±0.56", the smallest δ at which the two would be equivalent; empty below three pairs, and with a divergence."""
+    if comparison is None or comparison.n < FEWEST or comparison.divergence or comparison.smallest_delta is None:
+        return ""
+    return f"±{number(comparison.smallest_delta)}"
+
+
 def verdict_text(comparison: Comparison | None, is_reference: bool) -> str:
     """One word that can be searched for: a verdict, "reference", "same network", or "none yet"."""
     if comparison is None:
@@ -104,13 +118,9 @@ def _verdict(study: Study, comparison: Comparison) -> str:
 def _numbers(comparison: Comparison) -> str:
     counts = comparison.divergence
     diverged = "" if counts is None else f"; {counts.variant} of {counts.variant_n} seeds diverged, {counts.reference} of the reference's"
-    p = "" if comparison.adjusted is None else f"; Holm-adjusted p {_p(comparison.adjusted)}"
+    p = f"; Holm-adjusted p {p_text(comparison)}" if p_text(comparison) else ""
     points = "" if comparison.mean is None else f"; {difference_text(comparison)} points over {comparison.n} pairs of seeds"
     return diverged + points + p
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _network(study: Study, variant: StudyVariant) -> str:

@@ -77,7 +77,8 @@ def save(store: Store, study: Study, variant: str, seed: str, *, diverged: bool 
     """Store one trial as training does."""
     result = make_result(study, variant, seed, diverged=diverged)
     right = np.ones(8, dtype=np.bool_)
-    digests = {"correct.npz": store.save_correctness(result.key, Correctness(right, right, np.zeros(8, dtype=np.uint8)))}
+    correct = store.save_correctness(result.key, Correctness(right, right, np.zeros(8, dtype=np.uint8)))
+    digests = result.provenance.digests | {"correct.npz": correct}
     (store.trial(result.key) / "config.json").write_text(json.dumps(result.config.tree()))
     return store.save_result(result.model_copy(update={"provenance": result.provenance.model_copy(update={"digests": digests})}))
 

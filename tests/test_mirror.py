@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -65,6 +66,9 @@ def test_tags_tell_error_difference_and_verdict_in_words(whole: Picture) -> None
     assert tags["ablate.error"] == "12.50 ± 1.24"
     assert tags["ablate.difference"] == "+1.33 [−0.56, +3.23]"
     assert tags["ablate.verdict"] == "open"
+    found = whole.verdicts.row(whole.study.variant("none"))
+    assert found is not None
+    assert (tags["ablate.p"], tags["ablate.smallest_delta"]) == (f"{found.adjusted:.3f}", f"±{found.smallest_delta:.2f}")
 
 
 def test_below_three_pairs_there_is_a_difference_and_nothing_is_said_of_it(tmp_path: Path) -> None:
@@ -74,6 +78,7 @@ def test_below_three_pairs_there_is_a_difference_and_nothing_is_said_of_it(tmp_p
     compared = {name: value for name, value in record.metrics.items() if name.startswith(("difference", "p_", "smallest"))}
     assert compared == {"difference_mean": pytest.approx(1.75)}
     assert (record.tags["ablate.difference"], record.tags["ablate.verdict"]) == ("+1.75", "none yet")
+    assert not {"ablate.p", "ablate.smallest_delta"} & record.tags.keys()
 
 
 def test_a_result_of_one_row_changes_the_verdict_of_another(tmp_path: Path) -> None:
@@ -235,3 +240,14 @@ def test_a_view_is_the_same_whenever_it_was_written() -> None:
     assert first != second
     assert all(mlflow_views.same(first[name], second[name]) for name in first)
     assert not mlflow_views.same(first[next(iter(first))], "no view")
+
+
+def test_the_page_of_names_lists_every_metric_and_tag(whole: Picture) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "mlflow.md").read_text()
+    variant = whole.study.variant("none")
+    parent = parent_record(whole, variant, running=False)
+    child = child_record(whole.study, variant, "0", whole.outcomes[variant.keys["0"]], "everywhere")
+    names = {*parent.metrics, *parent.tags, *child.metrics, *child.history, *child.tags}
+    assert not {name for name in names if not name.startswith("mlflow.") and f"`{name}`" not in page}
+    listed = set(re.findall(r"`(ablate\.[a-z_]+)`", page))
+    assert listed - names == {"ablate.same_as", "ablate.reason"}  # of other runs than these
