@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from functools import partial
+from contextlib import ExitStack, closing, nullcontext
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -26,15 +27,18 @@ from ablations.selection import places, selected
 from ablations.store import DamagedStore, Store
 from ablations.study import Study
 from ablations.suite import SUITES, Setting
+from ablations.upkeep import disk_used, remove, size, unused
 from senet_core.errors import InputError, unknown
 from senet_core.files import publish_text
 from senet_core.registry import load_file
 
 if TYPE_CHECKING:
-    from ablations.execution import Observer, Stop, Summary
+    from ablations.execution import Observer, Summary
     from ablations.planning import DataSource
     from ablations.rounds import Round
+    from ablations.stopping import Patience, Stop
     from ablations.trial import Trial
+    from report.publishing import Published
 
 console, errors = Console(), Console(stderr=True)
 
@@ -56,7 +60,7 @@ def plan(options: argparse.Namespace) -> int:
     """What a run would do, what it would take, and what its seeds could tell."""
     from ablations.execution import trials
     from ablations.measured import arms
-    from ablations.pricing import is_left, prices
+    from ablations.pricing import is_left, keys_in_order, makespan, prices
     from ablations.prospects import prospects
     from report.console import print_plan, print_prospects
 
@@ -65,35 +69,44 @@ def plan(options: argparse.Namespace) -> int:
     studies, queue = [one.study for one in shares], trials(shares)
     states = {trial.key: store.state(trial.key) for trial in queue}
     left = [trial for trial in queue if is_left(states[trial.key])]
-    seconds = prices(left, source, asked.machine(options)) if left else {}
+    seconds = prices(left, queue, store, source, asked.machine(options)) if left else {}
     for study in studies:
         print_plan(console, study, states, seconds, options.diff)
         print_prospects(console, prospects(study, arms(study, store), stated=options.noise))
         console.print()
     for sentence in (sentence for one in shares for sentence in one.said):
         _say(sentence)
-    total = sum(seconds.values()) / 60
-    _say(f"{len(states)} trials in all, {len(left)} left to train: about {total:.0f} minutes here.")
+    minutes = [makespan(keys_in_order(left, seconds), slots) / 60 for slots in (1, options.workers or 1)]
+    together = f", {options.workers} at a time about {minutes[1]:.0f}" if options.workers else ""
+    _say(f"{len(states)} trials in all, {len(left)} left to train: about {minutes[0]:.0f} minutes here{together}.")
     return 0
 
 
 def run(options: argparse.Namespace) -> int:
     """Train what is missing, then report."""
-    from ablations.execution import Stop, Summary
+    from ablations.execution import Summary
     from ablations.rounds import Rounds
+    from ablations.stopping import Patience, Stop
 
     store, source = Store(options.workspace), asked.source(options)
     store.usable()
     _writable(_out(options))
-    stop, summary, studies = Stop(), Summary(), []
-    ask, machine = (lambda: asked.shares(options, store, source)), (lambda: asked.machine(options))
-    for turn in Rounds(ask, machine, store, source, options.retry_failed):
-        for sentence in turn.said:
-            _say(sentence)
-        studies, summary = turn.studies, summary + _trained(turn, options, store, source, stop)
-        if summary.signal is not None:
-            _warn("Stopped. Everything up to the last finished epoch is kept; run the same command again to go on.")
-            return 128 + summary.signal
+    stop, patience = Stop(options.max_minutes), Patience(options.fail_fast, options.max_failures)
+    summary, studies = Summary(), []
+    with ExitStack() as engines:
+        engine = cache(lambda: engines.enter_context(closing(asked.engine(options, store, source))))
+        for turn in Rounds(lambda: asked.shares(options, store, source), engine, store, source, options.retry_failed):
+            for sentence in turn.said:
+                _say(sentence)
+            studies, summary = turn.studies, summary + _trained(turn, options, store, source, stop, patience)
+            if summary.signal is not None:
+                _warn("Stopped. Everything up to the last finished epoch is kept; run the same command again to go on.")
+                return 128 + summary.signal
+            if summary.refused:
+                _warn(f"{summary.stopped} Mend that and run the same command again to go on.")
+                return 1
+            if summary.stopped is not None:
+                break
     return _ended(options, store, studies, summary)
 
 
@@ -102,8 +115,31 @@ def status(options: argparse.Namespace) -> int:
     from report.console import print_status
 
     store = Store(options.workspace)
-    counts = [print_status(console, store, study) for study in _stored(store, options)]
+    glance = cache(store.glance)  # studies share trials
+    counts = [print_status(console, glance, study) for study in _stored(store, options)]
+    idle = len(unused(store))
+    more = f", {idle} of no study (`ablate prune` lists them)" if idle else ""
+    _say(f"{size(disk_used(store.root))} on the disk, {len(store.keys())} trials{more}.")
     return 1 if any(count.get("damaged") or count.get("failed") for count in counts) else 0
+
+
+def prune(options: argparse.Namespace) -> int:
+    """List the stored trials that no study refers to, and remove them after asking."""
+    store = Store(options.workspace)
+    selected(store, (), None)  # a folder that is no workspace has nothing to remove
+    keys = unused(store)
+    for key in keys:
+        _say(f"{key}  {store.state(key):<9}  {size(disk_used(store.trial(key)))}")
+    if not keys:
+        _say("Every stored trial belongs to a study.")
+        return 0
+    taken = size(sum(disk_used(store.trial(key)) for key in keys))
+    if not options.yes and not _agreed(f"Remove these {len(keys)} trials ({taken})? They are gone for good. [y/N] "):
+        _say("Nothing was removed.")
+        return 0
+    gone = [done for _, done in remove(store, keys)]
+    _say(f"{sum(gone)} trials removed." + (f" {gone.count(False)} are in use and stay." if False in gone else ""))
+    return 0
 
 
 def show(options: argparse.Namespace) -> int:
@@ -189,7 +225,7 @@ def judge(options: argparse.Namespace) -> int:
     found = judge(table, asked_for)
     _say(text(found))
     if options.out is not None:
-        from report.judgement import write  # late: pandas and matplotlib take a second to import, and a terminal needs neither
+        from report.judgement import write  # late: matplotlib takes a second to import, and a terminal does not need it
 
         _say(f"Report: {write(found, options.out)}")
     return 0
@@ -270,7 +306,7 @@ def excitation(options: argparse.Namespace) -> int:
     machine = partial(asked.machine, options)  # loads torch, so it is asked only where something is to be computed
     for sentence in examine(study, variant, store, source, machine, seed=options.seed, knockout=options.knockout):
         _say(sentence)
-    _say(f"Report: {write(study, variant, store, _out(options))}")
+    _told([write(study, variant, store, _out(options), options.format or ("md",))])
     return 0
 
 
@@ -304,21 +340,43 @@ def _tracker(
     return tracking.open_tracker(uri, store, _warn, studies, tracking.Extras(source if options.model else None, options.system_metrics))
 
 
-def _trained(turn: Round, options: argparse.Namespace, store: Store, source: DataSource, stop: Stop) -> Summary:
-    """Train what is left of a round, with the live view and the mirror."""
+def _trained(turn: Round, options: argparse.Namespace, store: Store, source: DataSource, stop: Stop, patience: Patience) -> Summary:
+    """Train what is left of a round, with the live view and the mirror; afterwards hold its price against what it took."""
     from ablations.execution import run as execute
+    from ablations.pricing import makespan
     from ablations.progress import Progress
 
+    slots = turn.engine.slots() if turn.engine else 1
+    prices = _priced(turn, options, store, source, slots)
     tracker = _tracker(options, store, source, turn.studies, turn.left)
-    with stop.listening(), Progress(console, places(turn.studies), turn.left, len(turn.queue) - len(turn.left)) as progress:
+    with stop.listening(), Progress(console, places(turn.studies), turn.left, len(turn.queue) - len(turn.left), slots) as progress:
         observers: list[Observer] = [progress, tracker]
-        summary = execute(turn.queue, store, source, turn.machine, observers, stop=stop, retry_failed=options.retry_failed, warn=_warn)
-    if summary.signal is None:
+        how: dict[str, Any] = {"stop": stop, "retry_failed": options.retry_failed, "patience": patience}
+        begun = time.monotonic()
+        summary = execute(turn.queue, store, turn.engine, observers, **how, warn=_warn)
+    worked = [prices[key] * share for key, share in summary.shares.items() if key in prices]
+    if worked and len(worked) == len(summary.trained) and not summary.holes:
+        _say(f"It took {(time.monotonic() - begun) / 60:.1f} minutes, where {makespan(worked, slots) / 60:.1f} were predicted.")
+    if summary.signal is None and not summary.refused:
         for study in turn.studies:
             tracker.mirror(study)
         if not tracker.off:
             remember(store, _mirrored(options), turn.studies)
     return summary
+
+
+def _priced(turn: Round, options: argparse.Namespace, store: Store, source: DataSource, slots: int) -> dict[str, float]:
+    """What each trial of a round is to take, told in one sentence; the machines of a cluster are not here to be probed."""
+    from ablations.pricing import keys_in_order, makespan, prices
+
+    if not turn.left or options.address is not None:
+        return {}
+    found = prices(turn.left, turn.queue, store, source, asked.machine(options))
+    if len(found) == len(turn.left):
+        minutes = makespan(keys_in_order(turn.left, found), slots) / 60
+        count = f"{len(turn.left)} trial{'s' if len(turn.left) > 1 else ''}"
+        _say(f"{count} to train{f', {slots} at a time' if slots > 1 else ''}: about {minutes:.1f} minutes.")
+    return found
 
 
 def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], summary: Summary) -> int:
@@ -330,7 +388,10 @@ def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], 
     if options.format:
         _reports([study.name for study in studies], store, _out(options), options.format)
     trained, failed, damaged = len(summary.trained), len(summary.failed), len(summary.damaged)
-    _say(f"\n{trained} trained, {summary.diverged} of them diverged; {failed} failed, {damaged} damaged.")
+    left = f", {summary.left} left" if summary.left else ""
+    _say(f"\n{trained} trained, {summary.diverged} of them diverged; {failed} failed, {damaged} damaged{left}.")
+    if summary.stopped is not None:
+        _warn(f"{summary.stopped} Run the same command again to go on.")
     if not options.no_mlflow:
         _attach_reports(options, store, studies, _out(options))
         place = "" if options.workspace == Path("runs") else f" --workspace {options.workspace}"
@@ -350,11 +411,16 @@ def _page(study: Study, store: Store, out: Path) -> str:
 
 
 def _reports(names: Sequence[str], store: Store, out: Path, formats: Sequence[str]) -> None:
-    """Write the pages of these studies, tell where they are, and which characters no font of theirs has."""
+    """Write the pages of these studies and tell where they are."""
     from report.document import write
+
+    _told(write(names, store, out, formats))
+
+
+def _told(written: Sequence[Published]) -> None:
+    """Tell where pages are, and which characters no font of theirs has."""
     from report.glyphs import named
 
-    written = write(names, store, out, formats)
     for done in written:
         others = f" ({', '.join(file.name for file in done.files[1:])})" if len(done.files) > 1 else ""
         _say(f"Report: {done.files[0]}{others}")
@@ -373,6 +439,16 @@ def _attach_reports(options: argparse.Namespace, store: Store, studies: Sequence
         tracker.attach_report(study, out / study.name)
     if not tracker.off:
         remember(store, what, shown)
+
+
+def _agreed(question: str) -> bool:
+    """Whether somebody at the terminal says yes; where nobody can, that is a no."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return console.input(question, markup=False).strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def _writable(folder: Path) -> None:
@@ -397,7 +473,7 @@ def _warn(sentence: str) -> None:
 
 # -- the way in
 
-_NAMED = (plan, describe, cost, run, status, show, report, excitation, compare, new, check, judge, sync, ui)
+_NAMED = (plan, describe, cost, run, status, show, prune, report, excitation, compare, new, check, judge, sync, ui)
 COMMANDS = {"list": list_names, **{function.__name__: function for function in _NAMED}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from senet_core.errors import InputError
 from senet_core.seeds import Seed
 
 if TYPE_CHECKING:
+    from ablations.engines import Engine
     from ablations.planning import DataSource, Order
     from ablations.seed_rules import Share, Wish
     from ablations.store import Store
@@ -108,13 +110,51 @@ def suites(options: argparse.Namespace) -> list[str]:
 
 
 def machine(options: argparse.Namespace) -> Machine:
-    """The device and how it is used.
+    """The device and how it is used by one trial.
 
     :raises InputError: for a device that is not there.
     """
     from senet_core.training.execution import Machine, choose, pick_device
 
-    return Machine(pick_device(options.device), choose(options.threads))
+    return Machine(pick_device(options.device), choose(_threads(options)))
+
+
+def engine(options: argparse.Namespace, store: Store, data: DataSource) -> Engine:
+    """Where the trials are computed: in this process, or by Ray where workers or a cluster are asked for.
+
+    :raises InputError: for a device or a cluster that is not there, where Ray is not installed, or for options that do not go together.
+    """
+    if options.workers is None and options.address is None:
+        if options.gpu_share is not None:
+            raise InputError("--gpu-share is for --workers or --address; one trial at a time has the GPU to itself.")
+        from ablations.engines import Inline
+
+        return Inline(store, data, machine(options))
+    from ablations.engine_ray import RayEngine, Workers
+    from ablations.mlflow_place import public_uri
+
+    if options.device.startswith("cuda:"):
+        raise InputError(f"--device {options.device} does not go with --workers or --address: Ray chooses the GPU; give --device cuda.")
+    given = options.tracking_uri
+    if options.address is not None and given is not None and public_uri(given) != given:
+        raise InputError(
+            "Ray tells a cluster the command line, and --tracking-uri may have a password in it; set MLFLOW_TRACKING_URI instead."
+        )
+    if options.address is None:
+        machine(options)  # what is wrong with the device shows before Ray is started
+    threads = (_threads(options) if options.address is None else None) or options.threads or 1
+    return RayEngine(
+        store, data, Workers(options.workers, options.address, threads, options.device, options.gpu_share, getattr(options, "load", None))
+    )
+
+
+def _threads(options: argparse.Namespace) -> int | None:
+    """The threads of a trial: those that were asked for, else its share of the cores (None for all of them)."""
+    workers: int | None = getattr(options, "workers", None)
+    if options.threads is not None or workers is None:
+        threads: int | None = options.threads
+        return threads
+    return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
 def _stream(options: argparse.Namespace) -> str | None:

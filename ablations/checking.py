@@ -42,8 +42,19 @@ def checked(name: str, arguments: Mapping[str, Any]) -> Checked:
     from senet_core.contract import advice, maker
 
     found = faults(name, arguments)
-    notes = [] if found else [*(f"advice: {told}" for told in advice(maker(name, arguments))), *_notes(name, arguments)]
+    told = [] if found else [*_no_options(name), *advice(maker(name, arguments))]
+    notes = [] if found else [*(f"advice: {sentence}" for sentence in told), *_notes(name, arguments)]
     return Checked(name, tuple(found), tuple(notes))
+
+
+def _no_options(name: str) -> list[str]:
+    """What looks like an option of a block and is none."""
+    from senet_core.contract import places_of
+
+    return [
+        f"arguments: '{other}' is no option, as it stands before the *: no recipe and no suite can set it"
+        for other in places_of(BLOCKS[name].value)[2:]
+    ]
 
 
 def _notes(name: str, arguments: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ablations.planning import DataSource, Order, base_config, refuse_lost_overrides
-from ablations.suite import SUITES, Setting
+from ablations.suite import SUITES, Setting, made
 from senet_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def chosen(suite: str | None, variant: str | None, order: Order, source: DataSou
     if net.block is not None:
         BLOCKS[net.block.name]
     if suite is not None:
-        make = SUITES[suite].value
+        SUITES[suite]
     if size is None:
         facts = source.opened(base_config(order))[1]
     else:
@@ -40,8 +40,8 @@ def chosen(suite: str | None, variant: str | None, order: Order, source: DataSou
     base = resolve(base_config(order), facts)
     if suite is None:
         return base, facts
-    made = make(Setting(base=base, stages=stage_count(base.net), preset=order.preset.name))
+    whole = made(suite, Setting(base=base, stages=stage_count(base.net), preset=order.preset.name))
     if variant is None:
-        raise InputError(f"Name a variant of the suite '{suite}', too. It has: {', '.join(repr(v.name) for v in made.variants)}.")
-    refuse_lost_overrides(made, order, facts)
-    return resolve(made.variant(variant).config, facts), facts
+        raise InputError(f"Name a variant of the suite '{suite}', too. It has: {', '.join(repr(v.name) for v in whole.variants)}.")
+    refuse_lost_overrides(whole, order, facts)
+    return resolve(whole.variant(variant).config, facts), facts

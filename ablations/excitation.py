@@ -147,6 +147,15 @@ def read(study: Study, variant: StudyVariant, store: Store) -> list[Look]:
     return found
 
 
+def drawable(study: Study, store: Store) -> list[StudyVariant]:
+    """The variants whose page can be made from what is stored: a finished trial kept its gates, or its weights were looked at."""
+
+    def known(key: str) -> bool:
+        return (store.trial(key) / "gates.npz").is_file() or _path(store, key, "json").is_file()
+
+    return [variant for variant in study.variants if variant.same_as is None and any(map(known, variant.keys.values()))]
+
+
 def record(store: Store, result: Result) -> Record | None:
     """What was found with a trial's weights; None where nobody looked, or with other weights or by older code.
 

@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 from ablations.comparison import FEWEST, Arm, Comparison
 from ablations.mlflow_curve import curve
-from ablations.mlflow_notes import LIMIT, NOTE, SeedLine, delta_text, difference_text, error_text, p_text, variant_note, verdict_text
+from ablations.mlflow_notes import LIMIT, NOTE, SeedLine, delta_of, difference_of, variant_note, verdict_text
 from ablations.result import Epoch, Result
+from ablations.rounding import NONE, error_text, p_text
 from ablations.selection import places
 from ablations.statistics import Estimate, interval
 from ablations.store import DamagedStore, Store
@@ -152,12 +153,12 @@ def parent_record(picture: Picture, variant: StudyVariant, running: bool) -> Run
     is_reference = study.reference_of(variant) == variant.name
     told = {
         "error": error_text(error),
-        "difference": difference_text(comparison),
-        "p": p_text(comparison),
-        "smallest_delta": delta_text(comparison),
+        "difference": difference_of(comparison),
+        "p": p_text(comparison.adjusted if comparison else None),
+        "smallest_delta": delta_of(comparison),
         "verdict": verdict_text(comparison, is_reference),
     }
-    tags = _tags(study, variant, "parent") | {f"ablate.{name}": text for name, text in told.items() if text}
+    tags = _tags(study, variant, "parent") | {f"ablate.{name}": text for name, text in told.items() if text != NONE}
     return RunRecord(
         variant=variant.name,
         key=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
 import tempfile
@@ -51,9 +52,13 @@ def workspace_id(workspace: Path) -> str:
 
 def opened(uri: str) -> MlflowClient:
     """MLflow's client; opening a new database creates its tables, so hold the lock of whoever else may open it."""
+    loud = "MLFLOW_LOGGING_LEVEL" in os.environ and os.environ["MLFLOW_LOGGING_LEVEL"] != QUIET["MLFLOW_LOGGING_LEVEL"]
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient  # late: 1.5 s
+
+    if not loud:
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # it logs what it raises, traceback and all; who catches that tells it
 
     file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     if uri.startswith("sqlite:///") and not file.exists():
@@ -68,7 +73,7 @@ def _create(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     for left in file.parent.glob(f".{file.name}.*"):
         left.unlink(missing_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")  # never one that MLflow has open already
     MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
     os.replace(temporary, file)
 

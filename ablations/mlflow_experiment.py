@@ -31,7 +31,7 @@ def read_experiment(origin: str, experiment: str | None) -> Table:
     """
     uri = origin.removeprefix(SCHEME)
     if not origin.startswith(SCHEME) or not uri:
-        raise InputError(f"'{origin}' is no place that is known here; it takes mlflow:URI, e.g. mlflow:sqlite:///mlflow.db.")
+        raise InputError(f"'{public_uri(origin)}' is no place that is known here; it takes mlflow:URI, e.g. mlflow:sqlite:///mlflow.db.")
     need_mlflow()
     with _readable(uri) as place:
         try:
@@ -51,7 +51,7 @@ def _readable(uri: str) -> Iterator[str]:
     elif "://" not in uri or uri.startswith("file:"):
         folder = Path(uri.removeprefix("file://").removeprefix("file:"))
         if not any(folder.glob("*/meta.yaml")):
-            raise InputError(f"'{folder}' is no folder of MLflow runs; for a database say mlflow:sqlite:///FILE.")
+            raise InputError(f"'{public_uri(str(folder))}' is no folder of MLflow runs; for a database say mlflow:sqlite:///FILE.")
         yield folder.absolute().as_uri()
     else:
         raise InputError(

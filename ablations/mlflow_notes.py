@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ablations.comparison import FEWEST, Comparison
+from ablations.rounding import NONE, difference_text, error_text, number, p_text, spoken_for
 from ablations.statistics import Estimate
 from ablations.study import Study, StudyVariant
 from senet_core.seeds import seed_label
@@ -29,40 +30,16 @@ class SeedLine:
     state: str
 
 
-def number(value: float, sign: bool = False) -> str:
-    """Two decimals with a true minus sign."""
-    return (f"{value:+.2f}" if sign else f"{value:.2f}").replace("-", "−")
+def difference_of(comparison: Comparison | None) -> str:
+    """ "−0.25 [−0.45, −0.06]" with the simultaneous interval; below three pairs without it; a dash without a pair."""
+    return NONE if comparison is None else difference_text(spoken_for(comparison.all))
 
 
-def error_text(error: Estimate) -> str:
-    """ "23.44 ± 0.38", without the half-width below two seeds; empty without a seed."""
-    if error.mean is None:
-        return ""
-    return number(error.mean) + ("" if error.half_width is None else f" ± {number(error.half_width)}")
-
-
-def difference_text(comparison: Comparison | None) -> str:
-    """ "−0.25 [−0.45, −0.06]" with the simultaneous interval; below three pairs without it; empty without a pair."""
-    if comparison is None or comparison.mean is None:
-        return ""
-    mean, low, high = number(comparison.mean, sign=True), comparison.all.low, comparison.all.high
-    if comparison.n < FEWEST or low is None or high is None:
-        return mean
-    return f"{mean} [{number(low, sign=True)}, {number(high, sign=True)}]"
-
-
-def p_text(comparison: Comparison | None) -> str:
-    """Holm's p with three decimals, or "< 0.001"; empty where nothing is tested."""
-    if comparison is None or comparison.adjusted is None:
-        return ""
-    return "< 0.001" if comparison.adjusted < 0.001 else f"{comparison.adjusted:.3f}"
-
-
-def delta_text(comparison: Comparison | None) -> str:
-    """ "±0.56", the smallest δ at which the two would be equivalent; empty below three pairs, and with a divergence."""
+def delta_of(comparison: Comparison | None) -> str:
+    """ "±0.56", the smallest δ at which the two would be equivalent; a dash below three pairs, and with a divergence."""
     if comparison is None or comparison.n < FEWEST or comparison.divergence or comparison.smallest_delta is None:
-        return ""
-    return f"±{number(comparison.smallest_delta)}"
+        return NONE
+    return f"±{number(comparison.smallest_delta, 2)}"
 
 
 def verdict_text(comparison: Comparison | None, is_reference: bool) -> str:
@@ -99,7 +76,7 @@ def _finding(study: Study, variant: StudyVariant, error: Estimate, comparison: C
         return f"**{name}** is {role} and {measured}."
     opening = f"**{name}** {measured}."
     if comparison.word is None:
-        told = f" Against **{reference}**: {difference_text(comparison)} points." if comparison.mean is not None else ""
+        told = f" Against **{reference}**: {difference_of(comparison)} points." if comparison.mean is not None else ""
         return f"{opening}{told} No verdict yet: {plain(comparison.reason)}."
     return f"{opening} Against **{reference}**: **{_verdict(study, comparison)}**{_numbers(comparison)}."
 
@@ -118,8 +95,8 @@ def _verdict(study: Study, comparison: Comparison) -> str:
 def _numbers(comparison: Comparison) -> str:
     counts = comparison.divergence
     diverged = "" if counts is None else f"; {counts.variant} of {counts.variant_n} seeds diverged, {counts.reference} of the reference's"
-    p = f"; Holm-adjusted p {p_text(comparison)}" if p_text(comparison) else ""
-    points = "" if comparison.mean is None else f"; {difference_text(comparison)} points over {comparison.n} pairs of seeds"
+    p = f"; Holm-adjusted p {p_text(comparison.adjusted)}" if comparison.adjusted is not None else ""
+    points = "" if comparison.mean is None else f"; {difference_of(comparison)} points over {comparison.n} pairs of seeds"
     return diverged + points + p
 
 
@@ -130,8 +107,8 @@ def _network(study: Study, variant: StudyVariant) -> str:
 
 
 def _row(line: SeedLine, named: bool) -> list[str]:
-    value = "–" if line.error is None else number(line.error)
-    difference = "–" if line.error is None or line.reference is None else number(line.error - line.reference, sign=True)
+    value = NONE if line.error is None else number(line.error, 2)
+    difference = NONE if line.error is None or line.reference is None else number(line.error - line.reference, 2, sign=True)
     state = "" if line.state == "done" else f" {line.state}"
     seed = plain(seed_label(line.seed).removeprefix("seed "))
     return [seed, value, *([difference] if named else []), f"`{line.key}`{state}"]
@@ -158,8 +135,9 @@ def recipe_line(study: Study) -> str:
     """The recipe in one line: network, data, budget, δ."""
     config = study.variant(study.reference).config
     train, on = config.train, "held-out images" if study.data.evaluated_on == "holdout" else "test images"
+    epochs = f"{train.epochs} epoch{'' if train.epochs == 1 else 's'}"
     return (
-        f"{plain(config.net.name)} on {plain(study.data.label)}, {study.data.evaluated:,} {on}; {train.epochs} epochs, batches of"
+        f"{plain(config.net.name)} on {plain(study.data.label)}, {study.data.evaluated:,} {on}; {epochs}, batches of"
         f" {train.batch}, learning rate {train.lr:g}; δ = {study.delta:g} points"
     )
 

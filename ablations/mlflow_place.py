@@ -12,8 +12,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ablations.mlflow_client import is_server, scratch
-from senet_core.errors import InputError
+from senet_core.errors import InputError, unknown
 
+SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
+"""What MLflow's addresses begin with; a database's driver may follow ("postgresql+psycopg2")."""
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """Environment variables by which MLflow takes what must not be shown."""
 
@@ -27,21 +29,28 @@ def need_mlflow() -> None:
 def tracking_uri(workspace: Path, given: str | None) -> str:
     """Where MLflow's data goes: the option, else ``MLFLOW_TRACKING_URI``, else a SQLite file in the workspace.
 
-    :raises InputError: for a folder, which current MLflow no longer writes to.
+    :raises InputError: for a folder, which current MLflow no longer writes to, and for an address that is none.
     """
     uri = given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
-    if ("://" not in uri and not uri.startswith("databricks")) or uri.startswith("file:"):
+    scheme, separator, _ = uri.partition("://")
+    if uri.partition(":")[0] == "databricks":
+        return uri
+    if not separator or scheme == "file":
         raise InputError(
-            f"MLflow no longer writes to a folder such as '{uri}'; give a database (sqlite:///FILE) or a server (http://HOST:PORT)."
+            f"MLflow no longer writes to a folder such as '{public_uri(uri)}'; give a database (sqlite:///FILE) or a server (http://HOST:PORT)."
         )
+    if scheme.partition("+")[0] not in SCHEMES:
+        raise unknown("kind of MLflow address", scheme, SCHEMES)
     return uri
 
 
 def public_uri(uri: str) -> str:
     """The URI as it may be printed or logged: without user, password, query or fragment. What cannot be told apart is left out."""
     scheme, separator, rest = uri.partition("://")
-    if not separator or scheme.startswith("sqlite"):
+    if scheme.startswith("sqlite"):
         return uri.partition("?")[0]
+    if not separator:  # mistyped: whatever stands before an @ may be a password
+        return re.sub(r"^.*@", "…", uri.partition("?")[0])
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     shown = re.split(r"[?#]", rest[authority.rfind("@") + 1 :], maxsplit=1)[0]
     ambiguous = "@" in shown or ("@" in rest and "@" not in authority)

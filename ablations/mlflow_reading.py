@@ -42,10 +42,10 @@ def restored(origin: str, default: str, wanted: Collection[str]) -> Iterator[Sto
     :raises DamagedStore: if a file is not what was uploaded.
     """
     if not origin.startswith(SCHEME):
-        raise InputError(f"'{origin}' is no place that is known here; it takes mlflow:URI, e.g. mlflow:http://HOST:PORT.")
+        raise InputError(f"'{public_uri(origin)}' is no place that is known here; it takes mlflow:URI, e.g. mlflow:http://HOST:PORT.")
     uri = origin.removeprefix(SCHEME) or default
     if "://" not in uri:
-        raise InputError(f"'{origin}' is no address of MLflow; it takes e.g. mlflow:http://HOST:PORT or mlflow:sqlite:///FILE.")
+        raise InputError(f"'{public_uri(origin)}' is no address of MLflow; it takes e.g. mlflow:http://HOST:PORT or mlflow:sqlite:///FILE.")
     need_mlflow()
     with scratch() as folder, unchanged(uri) as place:
         try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from ablations.mlflow_client import QUIET, is_server
-from ablations.mlflow_place import need_mlflow, public_uri
+from ablations.mlflow_place import need_mlflow, public_uri, reason
 from ablations.mlflow_runs import Runs
 from senet_core.errors import InputError
 
@@ -38,7 +38,10 @@ def ui(uri: str, workspace: Path, port: int | None, say: Callable[[str], None]) 
         return
     need_mlflow()
     port = _free_port(port)
-    runs = Runs(uri, workspace)  # creates the tables under the workspace's lock, so that no driver does so at the same time
+    try:
+        runs = Runs(uri, workspace)  # creates the tables under the workspace's lock, so that no driver does so at the same time
+    except Exception as error:  # databases and their drivers have no common one
+        raise InputError(f"MLflow at {public_uri(uri)} cannot be opened ({reason(error, uri)}).") from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a request to end stops the page as Ctrl-C does
     with tempfile.TemporaryFile("w+") as log:
         process = _start(uri, workspace, port, log)

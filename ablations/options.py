@@ -15,6 +15,7 @@ from senet_core.errors import InputError, nearest, unknown
 from senet_core.seeds import STREAMS
 
 RECIPE = ("net.", "data.", "train.")
+_FORMATS = ("md", "html", "pdf", "tex", "csv")
 
 
 class Once(argparse.Action):
@@ -58,6 +59,34 @@ def points(text: str) -> float:
         number = 0.0
     if not 0 < number <= 100:
         raise argparse.ArgumentTypeError(f"'{text}' is no number of percentage points above 0 and up to 100")
+    return number
+
+
+def minutes(text: str) -> float:
+    """How long a run may take.
+
+    :raises argparse.ArgumentTypeError: unless it is a number above 0.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of minutes above 0")
+    return number
+
+
+def share(text: str) -> float:
+    """A part of a GPU.
+
+    :raises argparse.ArgumentTypeError: unless it is a number above 0 and up to 1.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no part of a GPU above 0 and up to 1")
     return number
 
 
@@ -201,6 +230,7 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         add("--seed", metavar="N", help="look at the trial of this seed only (default: all finished ones)")
         add("--knockout", action="store_true", help="also the error with each block's gates replaced by their mean, and by other images'")
         add("--out", type=Path, metavar="DIR", help="where the page is written (default: reports/ in the workspace)")
+        add("--format", nargs="+", choices=_FORMATS, help="what the page is: Markdown, HTML, PDF, LaTeX tables, CSV (default md)")
         add("--dataset", help="the study on that data set, where the suite is there on several")
         add("--data-root", type=Path, metavar="DIR", help="where its files are")
         add("--load", type=Path, metavar="FILE.py", help="the file that registers what the study was trained with")
@@ -216,7 +246,8 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         seeds.add_argument("--seed-list", type=seed_list, action=Once, metavar="0,1,2", help="which seeds")
         _seed_rules(add)
         add("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-        add("--threads", type=count, help="CPU threads (default: all cores)")
+        add("--threads", type=count, help="CPU threads of a trial (default: all cores, shared among --workers)")
+        add("--workers", type=count, metavar="N", help="train N trials at a time, each in a process of its own (needs Ray)")
     if name in ("plan", "run", "describe"):
         add("--dataset", help="a data set instead of the preset's")
         add("--data-root", type=Path, metavar="DIR", help="where its files are")
@@ -227,7 +258,12 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         what = "standard deviation of one arm's error over seeds, where no stored seeds tell the noise"
         add("--noise", type=points, metavar="POINTS", help=what)
     if name == "run":
+        add("--address", metavar="ADDRESS", help="train on the Ray cluster at that address; with --workers N at most N trials at a time")
+        add("--gpu-share", type=share, metavar="PART", help="with --workers or --address: the part of a GPU that a trial gets (default 1)")
         add("--retry-failed", action="store_true", help="train failed trials again")
+        add("--fail-fast", action="store_true", help="stop at the first failure instead of going on with the other trials")
+        add("--max-failures", type=count, metavar="K", help="stop after K failures of one cause")
+        add("--max-minutes", type=minutes, metavar="M", help="stop training after M minutes; the same command goes on later")
         add("--no-mlflow", action="store_true", help="leave MLflow alone; `ablate sync` can fill it later")
         add("--model", action="store_true", help="also give MLflow the trained networks, to be loaded without this project")
         add("--system-metrics", action="store_true", help="also give MLflow the load of processor, memory and GPU (needs psutil)")
@@ -235,10 +271,12 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         add("--out", type=Path, metavar="DIR", help="where reports are written (default: reports/ in the workspace)")
         also = "; a run always writes Markdown" if name == "run" else "; of several studies also one document of all"
         what = f"what the pages are: Markdown, HTML, PDF, LaTeX tables, CSV (default md{also})"
-        add("--format", nargs="+", choices=("md", "html", "pdf", "tex", "csv"), help=what)
+        add("--format", nargs="+", choices=_FORMATS, help=what)
     if name == "report":
         what = "what an MLflow server or database holds, instead of the workspace (mlflow: alone means $MLFLOW_TRACKING_URI)"
         add("--from", dest="origin", metavar="mlflow:URI", help=what)
+    if name == "prune":
+        add("--yes", action="store_true", help="remove them without asking")
     if name == "new":
         command.add_argument("kind", metavar="KIND", choices=tuple(KINDS), help=f"one of {', '.join(KINDS)}")
         command.add_argument("name", metavar="NAME", help="what it is to be called, in small letters")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.presets import Preset
 from ablations.study import Cost, Start, Study, StudyData, StudyVariant
-from ablations.suite import SUITES, Setting, Suite
+from ablations.suite import Setting, Suite, made
 from senet_core.config import Config, Net, canonical, differences, flat
 from senet_core.errors import InputError
-from senet_core.registry import BLOCKS, DATASETS
+from senet_core.own_files import mistakes, refuse_arrays
+from senet_core.registry import BLOCKS, DATASETS, NETWORKS
 from senet_core.seeds import Seed, normal_seed
 
 if TYPE_CHECKING:
@@ -43,16 +45,26 @@ class DataSource:
     def arrays(self, dataset: Dataset) -> Arrays:
         """All images of an opened data set, read once and kept."""
         if id(dataset) not in self._arrays:
-            self._arrays[id(dataset)] = dataset.arrays()
+            self._arrays[id(dataset)] = self._read(dataset)
         return self._arrays[id(dataset)]
+
+    def _read(self, dataset: Dataset) -> Arrays:
+        name, facts = next((json.loads(name)["name"], facts) for name, (opened, facts) in self._open.items() if opened is dataset)
+        entry = DATASETS[name]
+        with mistakes(f"The data set '{name}'", entry):
+            arrays = dataset.arrays()
+        if entry.source is not None:
+            refuse_arrays(name, arrays, facts)
+        return arrays
 
     def opened(self, config: Config) -> tuple[Dataset, Facts]:
         """The data set of a config, and its facts."""
         name = canonical({"name": config.data.name, **config.data.arguments})
         if name not in self._open:
             entry = DATASETS[config.data.name]
-            dataset = entry.value(self.root, self.cache, **entry.bind("data set", config.data.arguments))
-            self._open[name] = (dataset, dataset.facts())
+            with mistakes(f"The data set '{config.data.name}'", entry):
+                dataset = entry.value(self.root, self.cache, **entry.bind("data set", config.data.arguments))
+                self._open[name] = (dataset, dataset.facts())
         return self._open[name]
 
 
@@ -88,10 +100,9 @@ def plan_study(name: str, order: Order, source: DataSource) -> Study:
     """
     from senet_core.resolve import resolve, stage_count
 
-    make = SUITES[name].value
     _, facts = source.opened(base_config(order))
     base = resolve(base_config(order), facts)
-    suite = make(Setting(base=base, stages=stage_count(base.net), preset=order.preset.name))
+    suite = made(name, Setting(base=base, stages=stage_count(base.net), preset=order.preset.name))
     refuse_lost_overrides(suite, order, facts)
     configs = {variant.name: resolve(variant.config, facts) for variant in suite.variants}
     if order.vary is not None:
@@ -159,19 +170,14 @@ def _study_variants(suite: Suite, configs: Mapping[str, Config], facts: Facts) -
 
 
 def _looked_at(config: Config, facts: Facts) -> tuple[Cost, Start]:
-    """What a network costs and how it stands before training; where a user's own block fails in it, a sentence and no traceback."""
+    """What a network costs and how it stands before training; where a user's own file fails in it, a sentence and no traceback."""
     from senet_core.cost import cost
     from senet_core.start import start
 
-    try:
+    entries = [NETWORKS[config.net.name], *([BLOCKS[config.net.block.name]] if config.net.block is not None else [])]
+    own = [f"{kind} '{entry.name}'" for kind, entry in zip(("network", "block"), entries, strict=False) if entry.source is not None]
+    with mistakes(f"The {' with the '.join(own)}", *entries):
         price, begun = cost(config, facts), start(config, facts)
-    except InputError:
-        raise
-    except Exception as error:
-        block = config.net.block
-        if block is None or BLOCKS[block.name].source is None:
-            raise
-        raise InputError(f"The block '{block.name}' fails before anything trains: {type(error).__name__}: {error}") from error
     return Cost(parameters=price.parameters, macs=price.macs, hidden_widths=price.hidden_widths), Start(**asdict(begun))
 
 
@@ -204,7 +210,13 @@ def refuse_lost_overrides(suite: Suite, order: Order, facts: Facts) -> None:
         if path in ("net.name", "data.name"):  # always read; and without it, the arguments beside it would be another's
             continue
         rest = {other: its for other, its in order.overrides.items() if other != path and not other.startswith(f"{path}.")}
-        if flat(whole.tree()).get(path) != value and resolve(base_config(replace(order, overrides=rest)), facts) == whole:
+        if flat(whole.tree()).get(path) == value:
+            continue
+        try:
+            without = resolve(base_config(replace(order, overrides=rest)), facts)
+        except InputError:
+            continue  # there is no recipe without it, so it is read
+        if without == whole:
             raise InputError(f"--{path} changes nothing here: this recipe does not read it.")
 
 

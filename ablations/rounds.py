@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ablations.engines import Engine
 from ablations.execution import trials
 from ablations.planning import DataSource
 from ablations.pricing import is_left
@@ -14,22 +14,19 @@ from ablations.store import Store
 from ablations.study import Study
 from ablations.trial import Trial
 
-if TYPE_CHECKING:
-    from senet_core.training.execution import Machine
-
 
 @dataclass(frozen=True)
 class Round:
     """What is trained in one go.
 
-    All studies of the run, as they were saved; the trials of this round, and which of those are ``left`` to train; on which machine (None
+    All studies of the run, as they were saved; the trials of this round, and which of those are ``left`` to train; by which engine (None
     where none is left); and what there is to be told before.
     """
 
     studies: list[Study]
     queue: list[Trial]
     left: list[Trial]
-    machine: Machine | None
+    engine: Engine | None
     said: tuple[str, ...]
 
 
@@ -37,12 +34,12 @@ class Round:
 class Rounds:
     """The rounds of a run, made ready one after the other: a second one is looked for when the first has been trained.
 
-    ``ask`` says what the run is about as the store then is; ``machine`` chooses a machine. What is wrong with either, or with the data,
-    shows before a study is saved.
+    ``ask`` says what the run is about as the store then is; ``engine`` makes ready what trains. What is wrong with either, or with the
+    data, shows before a study is saved.
     """
 
     ask: Callable[[], list[Share]]
-    machine: Callable[[], Machine]
+    engine: Callable[[], Engine]
     store: Store
     source: DataSource
     retry_failed: bool
@@ -64,7 +61,7 @@ class Rounds:
         left = [trial for trial in queue if is_left(self.store.state(trial.key), self.retry_failed)]
         for config in {trial.config.data.model_dump_json(): trial.config for trial in left}.values():
             self.source.prepare(config)
-        machine = self.machine() if left else None
+        engine = self.engine() if left else None
         for share in new:
             self.store.save_study(share.study)
         said = [sentence for share in new for sentence in share.said]
@@ -73,4 +70,4 @@ class Rounds:
             for one in shares
             if one.first_stage and one not in new
         ]
-        return Round([share.study for share in shares], queue, left, machine, tuple(said))
+        return Round([share.study for share in shares], queue, left, engine, tuple(said))

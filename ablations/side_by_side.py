@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations.measured import arms
+from ablations.matching import Match, matched
 from ablations.result import Result
 from ablations.selection import selected
 from ablations.statistics import Estimate, interval, paired_difference
 from ablations.store import DamagedStore, Store
 from ablations.study import Study, StudyVariant
+from ablations.training_time import TrainingTime
 from senet_core.config import differences
 from senet_core.errors import InputError, unknown
 
@@ -52,6 +53,27 @@ def place(text: str, workspace: Path) -> Place:
     return Place(text, store, study, study.variant(variant) if colon else None)
 
 
+def finished(study: Study, store: Store) -> dict[str, dict[str, Result]]:
+    """{variant: {seed: result}} of the trials that ended with an error; those that are damaged are left out like those that are missing."""
+    found: dict[str, dict[str, Result]] = {variant.name: {} for variant in study.variants}
+    for variant, seed, key in study.trials():
+        result = _result(store, key)
+        if result is not None and result.errors is not None:
+            found[variant.name][seed] = result
+    return found
+
+
+def _result(store: Store, key: str) -> Result | None:
+    try:
+        return store.result(key)
+    except DamagedStore:
+        return None
+
+
+def _errors(results: Mapping[str, Result]) -> dict[str, float]:
+    return {seed: result.errors.top1 for seed, result in results.items() if result.errors}
+
+
 # -- two variants
 
 
@@ -79,16 +101,19 @@ class ClassErrors:
 
 @dataclass(frozen=True)
 class VariantPair:
-    """Two variants: what differs in their configs ({path: (A, B)}), errors over all their seeds, and the seeds that both have finished.
+    """Two variants: what differs in their configs ({path: (A, B)}), what training took, errors over all their seeds, and the seeds that
+    both have finished; ``same_trials`` of those are the very same trials.
 
-    ``wins`` is empty where the two were not evaluated on the same images.
+    ``seeds`` is empty where the two were not evaluated on the same images.
     """
 
     a: Place
     b: Place
     changes: Mapping[str, tuple[Any, Any]]
+    times: tuple[TrainingTime, TrainingTime]
     errors: tuple[Estimate, Estimate]
     difference: Estimate
+    same_trials: int
     seeds: tuple[SeedPair, ...]
     classes: tuple[ClassErrors, ...]
 
@@ -103,8 +128,10 @@ def variants(a: Place, b: Place) -> VariantPair:
         a,
         b,
         differences(one.variant.config, other.variant.config),
+        (one.time, other.time),
         (interval(one.errors.values()), interval(other.errors.values())),
         paired_difference(one.errors, other.errors),
+        sum(one.variant.keys[seed] == other.variant.keys[seed] for seed in shared),
         pairs,
         tuple(_classes(one, other, [pair.seed for pair in pairs])) if pairs else (),
     )
@@ -116,7 +143,8 @@ class _Side:
     def __init__(self, named: Place) -> None:
         assert named.study is not None and named.variant is not None
         self.store, self.study, self.variant = named.store, named.study, named.variant
-        self.errors = dict(arms(self.study, self.store)[self.variant.name].values)
+        results = finished(self.study, self.store)[self.variant.name]
+        self.errors, self.time = _errors(results), TrainingTime.of(results.values())
 
     def right(self, seed: str) -> NDArray[np.bool_]:
         return self.store.correctness(self.variant.keys[seed]).top1
@@ -149,7 +177,7 @@ def _class_error(side: _Side, seed: str, index: int) -> float:
 
 @dataclass(frozen=True)
 class StudyPair:
-    """Two studies: settings that differ ({what: (A, B)}), and the variants that bear one name in both, with A's difference to B."""
+    """Two studies: settings that differ ({what: (A, B)}), and the variants that are one in both, with A's difference to B."""
 
     a: Place
     b: Place
@@ -161,39 +189,62 @@ class StudyPair:
 
 @dataclass(frozen=True)
 class SharedVariant:
-    """A variant of both studies: errors in each, the paired difference A - B, and how many of the common seeds are the very same trials."""
+    """A variant of both studies: how it was matched, errors in each, the paired difference A - B, how many of the common seeds are the
+    very same trials, and what training took."""
 
-    name: str
+    match: Match
     a: Estimate
     b: Estimate
     difference: Estimate
     same_trials: int
     seeds: int
+    times: tuple[TrainingTime, TrainingTime]
 
 
 def studies(a: Place, b: Place) -> StudyPair:
     """Compare two studies variant by variant."""
     assert a.study is not None and b.study is not None
     one, other = a.study, b.study
+    found = finished(one, a.store), finished(other, b.store)
+    matches = matched(one, other)
+    names = {match.a.name for match in matches}, {match.b.name for match in matches}
+    return StudyPair(
+        a,
+        b,
+        _settings(one, other),
+        tuple(variant.name for variant in one.variants if variant.name not in names[0]),
+        tuple(variant.name for variant in other.variants if variant.name not in names[1]),
+        tuple(_shared(match, found[0][match.a.name], found[1][match.b.name]) for match in matches),
+    )
+
+
+def _settings(one: Study, other: Study) -> dict[str, tuple[Any, Any]]:
     fields = ("suite", "preset", "overrides", "delta", "reference", "seeds", "planned_looks", "precision", "vary")
-    settings = {name: (getattr(one, name), getattr(other, name)) for name in fields if getattr(one, name) != getattr(other, name)}
+    found = {name: (getattr(one, name), getattr(other, name)) for name in fields if getattr(one, name) != getattr(other, name)}
     if one.data != other.data:
-        settings["data"] = (one.data.label, other.data.label)
+        found["data"] = (_data(one), _data(other))
     recipes = differences(one.variant(one.reference).config, other.variant(other.reference).config)
-    settings |= {f"{path} (of the references)": values for path, values in recipes.items()}
-    names = [variant.name for variant in one.variants], [variant.name for variant in other.variants]
-    found = arms(one, a.store), arms(other, b.store)
-    shared = []
-    for name in names[0]:
-        if name in names[1]:
-            values = found[0][name].values, found[1][name].values
-            keys = one.variant(name).keys, other.variant(name).keys
-            common = [seed for seed in keys[0] if seed in keys[1]]
-            same = sum(keys[0][seed] == keys[1][seed] for seed in common)
-            errors = interval(values[0].values()), interval(values[1].values())
-            shared.append(SharedVariant(name, *errors, paired_difference(*values), same, len(common)))
-    only_a, only_b = (tuple(n for n in own if n not in others) for own, others in (names, names[::-1]))
-    return StudyPair(a, b, settings, only_a, only_b, tuple(shared))
+    return found | {f"{path} (of the references)": values for path, values in recipes.items()}
+
+
+def _data(study: Study) -> str:
+    data = study.data
+    content = f", fingerprint {data.fingerprint}" if data.fingerprint else ""
+    return f"{data.label}, {data.train:,} training images, {data.evaluated:,} {data.evaluated_on} images{content}"
+
+
+def _shared(match: Match, one: Mapping[str, Result], other: Mapping[str, Result]) -> SharedVariant:
+    keys, errors = (match.a.keys, match.b.keys), (_errors(one), _errors(other))
+    common = [seed for seed in keys[0] if seed in keys[1]]
+    return SharedVariant(
+        match,
+        interval(errors[0].values()),
+        interval(errors[1].values()),
+        paired_difference(*errors),
+        sum(keys[0][seed] == keys[1][seed] for seed in common),
+        len(common),
+        (TrainingTime.of(one.values()), TrainingTime.of(other.values())),
+    )
 
 
 # -- two workspaces
@@ -201,7 +252,8 @@ def studies(a: Place, b: Place) -> StudyPair:
 
 @dataclass(frozen=True)
 class WorkspacePair:
-    """Two workspaces: studies and finished trials in each, and of the trials in both those that did not give the same ({key: (A, B)})."""
+    """Two workspaces: studies and ended trials in each, of the trials in both those that did not give the same ({key: (A, B)}), and what
+    those of both took."""
 
     a: Place
     b: Place
@@ -209,28 +261,36 @@ class WorkspacePair:
     """In both, in A alone, in B alone."""
     trials: tuple[int, int, int]
     differing: Mapping[str, tuple[str, str]]
+    times: tuple[TrainingTime, TrainingTime]
 
 
 def workspaces(a: Place, b: Place) -> WorkspacePair:
     """Compare what two workspaces hold; the same trial should have given the same wherever it ran."""
     names = [set(side.store.studies()) for side in (a, b)]
-    stored = [side.store.keys() for side in (a, b)]
-    keys = [{key for key in known if _outcome(side.store, key) is not None} for side, known in zip((a, b), stored, strict=True)]
-    both = sorted(keys[0] & keys[1])
-    told = {key: (_outcome(a.store, key), _outcome(b.store, key)) for key in both}
+    ended = [_outcomes(side.store) for side in (a, b)]
+    both = sorted(ended[0].keys() & ended[1].keys())
+    results = [(_result(a.store, key), _result(b.store, key)) for key in both]
+    done = [(one, other) for one, other in results if one is not None and other is not None]
     return WorkspacePair(
         a,
         b,
         (tuple(sorted(names[0] & names[1])), tuple(sorted(names[0] - names[1])), tuple(sorted(names[1] - names[0]))),
-        (len(both), len(keys[0] - keys[1]), len(keys[1] - keys[0])),
-        {key: (str(first), str(second)) for key, (first, second) in told.items() if first != second},
+        (len(both), len(ended[0].keys() - ended[1].keys()), len(ended[1].keys() - ended[0].keys())),
+        {key: (ended[0][key], ended[1][key]) for key in both if ended[0][key] != ended[1][key]},
+        (TrainingTime.of(one for one, _ in done), TrainingTime.of(other for _, other in done)),
     )
+
+
+def _outcomes(store: Store) -> dict[str, str]:
+    keys = store.keys()
+    told = [(key, _outcome(store, key)) for key in keys]
+    return {key: outcome for key, outcome in told if outcome is not None}
 
 
 def _outcome(store: Store, key: str) -> str | None:
     """What a trial gave, in words that are equal where the numbers are; None where it has not ended."""
     try:
-        result: Result | None = store.result(key)
+        result = store.result(key)
     except DamagedStore:
         return "damaged"
     if result is None:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from senet_core.config import Config, Frozen
+from senet_core.config import Config, Frozen, differences
 from senet_core.errors import InputError, unknown
+from senet_core.own_files import mistakes
 from senet_core.registry import Registry
 
 Expectation = Literal["better", "worse", "equivalent"]
@@ -150,3 +151,30 @@ class Setting(Frozen):
 
 SUITES: Registry[Callable[[Setting], Suite]] = Registry("suite", "ablations.suites")
 """Functions that make a suite for a setting, one in each file of ``ablations/suites/``."""
+
+
+def made(name: str, setting: Setting) -> Suite:
+    """The suite of that name for a setting; one of a user's own file is held against what it declares.
+
+    :raises InputError: for an unknown name, or a mistake in a user's own file.
+    """
+    entry = SUITES[name]
+    with mistakes(f"The suite '{name}'", entry):
+        suite = entry.value(setting)
+        if not isinstance(suite, Suite):
+            raise TypeError(f"its function returns {type(suite).__name__} and no Suite")
+    if entry.source is not None:
+        _refuse_undeclared(suite)
+    return suite
+
+
+def _refuse_undeclared(suite: Suite) -> None:
+    """:raises InputError: where a variant differs from what it is compared with in a field that is no factor of the suite."""
+    for variant in suite.variants:
+        changed = differences(suite.variant(variant.against or suite.reference).config, variant.config)
+        for path in changed:
+            if not any(path == factor or path.startswith(f"{factor}.") for factor in suite.factor):
+                raise InputError(
+                    f"The suite '{suite.name}': its variant '{variant.name}' changes {path}, which is no factor of the suite "
+                    f"({', '.join(suite.factor)}). Name it there, or leave it alone."
+                )

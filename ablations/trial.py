@@ -1,19 +1,22 @@
-"""One trial from its config and seed to its published result. The caller holds the trial's lock."""
+"""One trial from its config and seed to what it gave, in a folder that nobody else writes to."""
 
 from __future__ import annotations
 
+import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
+from ablations import gates_file
 from ablations.planning import DataSource
 from ablations.provenance import commit, versions
 from ablations.result import Epoch, Errors, Gates, Provenance, Result, Timing
-from ablations.store import GATES, Correctness, Store
+from ablations.store import CORRECT, GATES, WEIGHTS, Correctness, write_correctness
 from ablations.study import Cost
 from senet_core.config import Config, Frozen
 from senet_core.files import publish, publish_text, sha256
@@ -37,17 +40,20 @@ class Trial(Frozen):
     cost: Cost
 
 
-def train(
+def compute(
     trial: Trial,
-    store: Store,
+    folder: Path,
     source: DataSource,
     machine: Machine,
     *,
+    earlier: Sequence[Path] = (),
     on_epoch: OnEpoch,
     should_stop: Callable[[], bool],
     warn: Callable[[str], None],
 ) -> Result:
-    """Train one trial, or go on with it from its checkpoint, and publish what it gave; ``result.json`` appears last.
+    """Train one trial in a folder, or go on with it from the farthest checkpoint there and in the folders ``earlier``.
+
+    Weights, per-image correctness and gates are left in the folder; the result is not stored yet (``Store.adopt`` does that).
 
     :raises Interrupted: (of ``senet_core.training.loop``) when ``should_stop`` said so; the last epoch's checkpoint is kept.
     """
@@ -55,14 +61,10 @@ def train(
     from senet_core.training.loop import fit
 
     dataset, facts = source.opened(trial.config)
-    folder = store.trial(trial.key)
-    recipe = {"key": trial.key, "seed": trial.seed, "config": trial.config.tree()}
-    publish_text(folder / "config.json", json.dumps(recipe, indent=1) + "\n")
 
     def report(record: EpochRecord, seconds: float) -> None:
         on_epoch(Epoch(epoch=record.epoch, loss=record.loss, error=record.error, lr=record.lr), seconds)
 
-    checkpoints = Checkpoints(folder, warn)
     outcome = fit(
         trial.config,
         trial.seed,
@@ -70,16 +72,20 @@ def train(
         facts,
         device=machine.device,
         execution=machine.execution,
-        checkpoints=checkpoints,
+        checkpoints=Checkpoints(folder, warn, earlier),
         on_epoch=report,
         should_stop=should_stop,
     )
-    result = store.save_result(_result(trial, store, outcome, facts, machine.device))
-    checkpoints.remove()
-    return result
+    return _result(trial, folder, outcome, facts, machine.device)
 
 
-def _result(trial: Trial, store: Store, outcome: Outcome, facts: Facts, device: torch.device) -> Result:
+def save_recipe(trial: Trial, folder: Path) -> None:
+    """Write ``config.json``: what is trained, for who looks into the folder."""
+    recipe = {"key": trial.key, "seed": trial.seed, "config": trial.config.tree()}
+    publish_text(folder / "config.json", json.dumps(recipe, indent=1) + "\n")
+
+
+def _result(trial: Trial, folder: Path, outcome: Outcome, facts: Facts, device: torch.device) -> Result:
     evaluated_on: Literal["holdout", "test"] = "holdout" if trial.config.data.holdout else "test"
     evaluation, history = outcome.evaluation, outcome.progress.history
     errors = evaluation and Errors(
@@ -97,22 +103,23 @@ def _result(trial: Trial, store: Store, outcome: Outcome, facts: Facts, device: 
         history=tuple(Epoch(epoch=e.epoch, loss=e.loss, error=e.error, lr=e.lr) for e in history),
         gates=None if outcome.gates is None else tuple(Gates(**asdict(block)) for block in outcome.gates),
         timing=_timing(outcome),
-        provenance=_provenance(outcome, device, _companions(trial, store, outcome)),
+        provenance=_provenance(outcome, device, _companions(folder, outcome)),
     )
 
 
-def _companions(trial: Trial, store: Store, outcome: Outcome) -> dict[str, str]:
+def _companions(folder: Path, outcome: Outcome) -> dict[str, str]:
     """Write weights, per-image correctness and the gates by class, as far as there are any; returns their digests."""
     import torch
 
-    weights = store.trial(trial.key) / "weights.pt"
-    publish(weights, lambda temporary: torch.save(outcome.weights, temporary))
-    digests = {"weights.pt": sha256(weights)}
+    buffer = io.BytesIO()  # of a disk that is full, torch.save itself would not say so
+    torch.save(outcome.weights, buffer)
+    publish(folder / WEIGHTS, lambda temporary: temporary.write_bytes(buffer.getvalue()))
+    digests = {WEIGHTS: sha256(folder / WEIGHTS)}
     if outcome.evaluation is not None:
         evaluation = outcome.evaluation
-        digests["correct.npz"] = store.save_correctness(trial.key, Correctness(evaluation.top1, evaluation.top5, evaluation.labels))
+        digests[CORRECT] = write_correctness(folder / CORRECT, Correctness(evaluation.top1, evaluation.top5, evaluation.labels))
     if outcome.class_gates:
-        digests[GATES] = store.save_class_gates(trial.key, outcome.class_gates)
+        digests[GATES] = gates_file.write(folder / GATES, outcome.class_gates)
     return digests
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ablations.noise import false_alarm_check
-from report.numbers import number, plain
+from ablations.rounding import number
+from report.numbers import plain
 from report.rows import Reading
 
 

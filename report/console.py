@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +12,6 @@ from rich.table import Table
 
 from ablations.presets import PRESETS
 from ablations.prospects import Prospects
-from ablations.result import Result
 from ablations.start_warnings import start_warnings
 from ablations.store import State, Store
 from ablations.study import Study
@@ -98,8 +97,8 @@ def _plain(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def print_status(console: Console, store: Store, study: Study) -> dict[State, int]:
-    """The state of each cell of a study; returns how many trials are in each state."""
+def print_status(console: Console, glance: Callable[[str], tuple[State, float | None]], study: Study) -> dict[State, int]:
+    """The state of each cell of a study, as ``glance`` (``Store.glance``) tells it; returns how many trials are in each state."""
     table = _table(escape(f"{study.title} — {study.name}, {study.data.label}"), "variant", *map(seed_label, study.seeds))
     counts: dict[State, int] = {}
     for variant in study.variants:
@@ -108,16 +107,12 @@ def print_status(console: Console, store: Store, study: Study) -> dict[State, in
             if seed not in variant.keys:
                 cells.append("–")  # the seed was added for what was open, and this was settled
                 continue
-            state = store.state(variant.keys[seed])
+            state, error = glance(variant.keys[seed])
             counts[state] = counts.get(state, 0) + 1
-            cells.append(_cell(state, store.result(variant.keys[seed]) if state == "done" else None))
+            cells.append(WORDS[state] if error is None else f"{error:.2f} %")
         table.add_row(escape(variant.name), *cells)
     console.print(table)
     return counts
-
-
-def _cell(state: State, result: Result | None) -> str:
-    return f"{result.errors.top1:.2f} %" if result and result.errors else WORDS[state]
 
 
 def print_trial(console: Console, store: Store, key: str, places: Sequence[str]) -> None:

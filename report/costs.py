@@ -82,7 +82,8 @@ def _cells(line: Comparison) -> tuple[str, ...]:
 
 def markdown(lines: Sequence[Comparison], counted: Sequence[Score]) -> str:
     """A page: the conventions, what each counting gives, and every figure with the reason where ours differs."""
-    from report.numbers import NONE, plain
+    from ablations.rounding import NONE
+    from report.numbers import plain
 
     parts = [f"# {TITLE}", summary(lines), "\n".join(f"- {plain(sentence)}" for sentence in CONVENTIONS)]
     rows: list[tuple[str, ...]] = [(score.kind, plain(score.words), f"{score.reproduced} of {score.of}") for score in counted]
@@ -96,12 +97,11 @@ def markdown(lines: Sequence[Comparison], counted: Sequence[Score]) -> str:
 
 
 def _rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    import pandas as pd
 
     from report import tables
 
     words = ("Network", "Quantity", "Agrees", "Why not", "Figures", "Counting")
-    return tables.aligned(pd.DataFrame(list(rows), columns=list(headings)), words)
+    return tables.aligned(headings, list(rows), words)
 
 
 def csv_text(lines: Sequence[Comparison]) -> str:

@@ -23,6 +23,7 @@ from report import captions, several
 from report.captions import Captions
 from report.checks import checks, checks_line
 from report.drawings import Shown, drawings
+from report.excitation_words import pages_text
 from report.figures import Drawing, drawn, style
 from report.methods import methods
 from report.noise import by_images, by_source
@@ -58,11 +59,11 @@ def write(names: Sequence[str], store: Store, out: Path, formats: Collection[str
 
     :raises InputError: if there is no such study, or the folder cannot be written.
     """
-    studies, png = [store.study(name) for name in names], "md" in formats
-    pages = [Page(reading, store, drawings(reading, png)) for reading in (read(study, store) for study in studies)]
+    studies = [store.study(name) for name in names]
+    pages = [Page(reading, store, drawings(reading, formats)) for reading in (read(study, store) for study in studies)]
     done = [_written(page, out / page.name, formats) for page in pages]
     together = set(formats) & {"md", "html", "pdf"}
-    return [*done, publish(_all(pages, png), out, ALL, together)] if len(pages) > 1 and together else done
+    return [*done, publish(_all(pages, together), out, ALL, together)] if len(pages) > 1 and together else done
 
 
 def page(study_name: str, out: Path) -> Path:
@@ -85,12 +86,12 @@ def _written(page: Page, folder: Path, formats: Collection[str]) -> Published:
     return Published((*done.files, *files), done.missing)
 
 
-def _all(pages: Sequence[Page], png: bool) -> Document:
+def _all(pages: Sequence[Page], formats: Collection[str]) -> Document:
     readings, numbers = [page.reading for page in pages], Captions()
     targets: dict[str, Drawing] = {}
     if any(row.comparison and row.comparison.mean is not None for reading in readings for row in reading.rows()):
         with style():
-            targets["overview.png"] = drawn(overview_figure(readings), png)
+            targets["overview.png"] = drawn(overview_figure(readings), formats)
     figure = "[![Differences of all suites](overview.png)](overview.svg)" if targets else None
     # numbers run through the document, and the summary comes first
     numbers.tables, numbers.figures = 1, len(targets)
@@ -145,6 +146,7 @@ def markdown_page(page: Page, numbers: Captions, title: str | None = None, level
         by_source=by_source(reading, page.store),
         few=any(row.comparison is not None and row.comparison.n < FEWEST for row in rows),
         signal=signal(rows),
+        excitation=pages_text(study, page.store),
         recipe=recipe(study),
         methods=methods(reading),
         comparisons=comparisons(reading),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -26,10 +26,12 @@ class Shown:
     drawing: Drawing
 
 
-def drawings(reading: Reading, png: bool) -> dict[str, Shown]:
-    """Draw what there is to draw, by its stem; with a PNG beside each SVG where it is asked for."""
+def drawings(reading: Reading, formats: Collection[str]) -> dict[str, Shown]:
+    """Draw what there is to draw, by its stem, as these formats need it; nothing where none of them shows pictures."""
+    if not set(formats) & {"md", "html", "pdf"}:
+        return {}
     with style():
-        return {stem: Shown(stem, alt, caption, drawn(make(), png)) for stem, alt, caption, make in _figures(reading)}
+        return {stem: Shown(stem, alt, caption, drawn(make(), formats)) for stem, alt, caption, make in _figures(reading)}
 
 
 def _figures(reading: Reading) -> list[tuple[str, str, str, Callable[[], Figure]]]:

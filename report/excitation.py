@@ -1,4 +1,4 @@
-"""The page on the role of excitation in one variant (Section 7.2 of the paper): tables, figures and claims as Markdown, PNG and SVG.
+"""The page on the role of excitation in one variant (Section 7.2 of the paper): tables, figures and claims, in the formats of a report.
 
 Made from stored numbers alone; the same ones give the same bytes. What is computed, and by which rules the claims are decided:
 ``ablations.excitation`` and ``ablations.excitation_claims``.
@@ -8,47 +8,61 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import jinja2
-import pandas as pd
+from matplotlib.figure import Figure
 
 from ablations.comparison import FEWEST
 from ablations.excitation import Look, read
 from ablations.excitation_claims import Findings, findings
+from ablations.rounding import NONE, difference_text, error_text, number, p_text
 from ablations.statistics import interval
 from ablations.store import Store
 from ablations.study import Study, StudyVariant
+from report.captions import Captions
+from report.drawings import Shown
 from report.excitation_figures import classes_figure, depth_figure, drawn_blocks, drawn_classes, knockout_figure, label
 from report.excitation_words import part_text, reading_text, roles_text, setting_text, shown
-from report.figures import save, style
-from report.numbers import NONE, difference_text, error_text, number, p_text, plain
+from report.figures import drawn, style
+from report.numbers import plain
+from report.publishing import Document, Published, publish, write_files
+from report.raw import gates as gates_csv
 from report.tables import aligned
 from report.wording import claim_text, verdict_text
 from senet_core.class_gates import HIGH, LOW
 from senet_core.errors import InputError
-from senet_core.files import publish_text
 from senet_core.seeds import seed_label
 
+STEM = "excitation"
 
-def write(study: Study, variant: StudyVariant, store: Store, out: Path) -> Path:
-    """Write ``excitation.md`` and its figures into a folder of the study's own; return the page's path.
+
+def write(study: Study, variant: StudyVariant, store: Store, out: Path, formats: Collection[str] = ("md",)) -> Published:
+    """Write ``excitation.md`` and its figures, or the same page in other formats, into a folder of the study's own.
 
     :raises InputError: if nothing is stored to tell, or the folder cannot be written.
     """
     looks = read(study, variant, store)
     if not looks:
         raise InputError(f"Nothing is stored of the gates of '{variant.name}': neither what its trials kept of them nor their weights.")
-    folder = out / study.name / f"excitation-{_slug(study, variant)}"
-    found = findings(study, looks)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        figures = _figures(study, looks, found, folder)
-        publish_text(folder / "excitation.md", _page(study, variant, looks, found, figures))
-    except OSError as error:
-        raise InputError(f"Cannot write the page into '{folder}': {error.strerror}.") from None
-    return folder / "excitation.md"
+    name, found = f"excitation-{_slug(study, variant)}", findings(study, looks)
+    figures = _figures(study, looks, found, formats)
+    text = _page(study, variant, looks, found, figures, Captions())
+    drawings = {f"{stem}.png": one.drawing for stem, one in figures.items()}
+    folder = out / study.name / name
+    done = publish(Document(text, f"{study.name}-{name}", drawings, _date(store, looks)), folder, STEM, formats)
+    if "csv" not in formats:
+        return done
+    return Published((*done.files, *write_files(folder, {"gates.csv": gates_csv(looks).encode()})), done.missing)
+
+
+def _date(store: Store, looks: Sequence[Look]) -> datetime:
+    """When the newest of what the page tells was stored."""
+    results = [store.result(look.key) for look in looks]
+    made = [result.provenance.created for result in results if result] + [look.record.created for look in looks if look.record]
+    return max(map(datetime.fromisoformat, made))
 
 
 def _slug(study: Study, variant: StudyVariant) -> str:
@@ -58,7 +72,9 @@ def _slug(study: Study, variant: StudyVariant) -> str:
     return slugs[place] if slugs.count(slugs[place]) == 1 else f"{slugs[place]}-{place + 1}"
 
 
-def _page(study: Study, variant: StudyVariant, looks: Sequence[Look], found: Findings, figures: Sequence[tuple[str, str]]) -> str:
+def _page(
+    study: Study, variant: StudyVariant, looks: Sequence[Look], found: Findings, figures: Mapping[str, Shown], numbers: Captions
+) -> str:
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=False,
@@ -68,6 +84,10 @@ def _page(study: Study, variant: StudyVariant, looks: Sequence[Look], found: Fin
         keep_trailing_newline=True,
     )
     templates.filters["plain"] = plain
+
+    def figure(stem: str) -> str:
+        return f"[![{figures[stem].alt}]({stem}.png)]({stem}.svg)\n\n{numbers.figure(figures[stem].caption)}"
+
     records = [look.record for look in looks if look.record]
     knocked = [record for record in records if record.knockout]
     names = {block.path: label(block) for block in looks[0].gates}
@@ -87,6 +107,8 @@ def _page(study: Study, variant: StudyVariant, looks: Sequence[Look], found: Fin
         roles=found.roles and roles_text(found.roles, names, len({block.stage for block in looks[0].gates})),
         claims=[(claim_text(answer), [part_text(part, names) for part in answer.parts]) for answer in found.claims],
         figures=figures,
+        figure=figure,
+        caption=numbers.table,
         devices=Counter(record.device for record in records),
         commits=Counter((record.commit or "unknown") + (" with uncommitted changes" if record.dirty else "") for record in records),
     )
@@ -116,7 +138,7 @@ def _gates(looks: Sequence[Look]) -> str:
                 f"Above {HIGH:g} (%)": _mean(None if end is None else 100 * end[1] for end in ends),
             }
         )
-    return aligned(pd.DataFrame(lines), words=("Block",))
+    return _lines(lines, "Block")
 
 
 def _mean(values: Iterable[float | None]) -> str:
@@ -134,29 +156,37 @@ def _knockouts(looks: Sequence[Look], found: Findings) -> str | None:
             one = found.knockout(block.path, how)
             line |= {f"{name} (points)": difference_text(shown(one)), f"{name}: verdict": verdict_text(one)}
         lines.append(line)
-    return aligned(pd.DataFrame(lines), words=("Block", "Mean gates: verdict", "Gates of other images: verdict"))
+    return _lines(lines, "Block", "Mean gates: verdict", "Gates of other images: verdict")
+
+
+def _lines(lines: Sequence[Mapping[str, str]], *words: str) -> str:
+    return aligned(list(lines[0]), [list(line.values()) for line in lines], words)
 
 
 # -- figures
 
 
-def _figures(study: Study, looks: Sequence[Look], found: Findings, folder: Path) -> list[tuple[str, str]]:
-    """Draw what there is to draw; return the (caption, file stem) of each figure."""
+def _figures(study: Study, looks: Sequence[Look], found: Findings, formats: Collection[str]) -> dict[str, Shown]:
+    """Draw what there is to draw, by its stem, as these formats need it; nothing where none of them shows pictures."""
+    if not set(formats) & {"md", "html", "pdf"}:
+        return {}
     shown, classes = drawn_blocks(looks[0].gates), study.data.classes
     some = "" if len(drawn_classes(len(classes))) == len(classes) else f" of {len(drawn_classes(len(classes)))} of {len(classes)} classes"
     few = "" if len(shown) == len(looks[0].gates) else f"; {len(shown)} of {len(looks[0].gates)} blocks"
     curves = f"The mean gate by class{some}, for up to 50 evenly spaced channels of each block, {seed_label(looks[0].seed)}{few}."
-    drawn = [(curves, "classes"), ("By depth; each dot is a seed, the line goes through their means.", "depth")]
+    depth = (
+        "By depth: variance between classes, spread within a class and saturation; each dot is a seed, the line goes through their means."
+    )
+    figures: list[tuple[str, str, str, Callable[[], Figure]]] = [
+        ("classes", "The mean gate of each class over the channels of each block", curves, lambda: classes_figure(looks[0], classes)),
+        ("depth", "What the gates do, block by block", depth, lambda: depth_figure(looks)),
+    ]
+    if found.knockouts.found:
+        intervals = "; thick: 95 % intervals for themselves, thin: together with all others" if found.knockouts.found[0].n >= FEWEST else ""
+        replaced = (
+            "The change of the error when a block's gates are replaced by their mean (squares) or by those of other images (diamonds)"
+        )
+        alt = "The change of the error without a block's own gates"
+        figures.append(("knockout", alt, f"{replaced}{intervals}.", lambda: knockout_figure(looks, found, study.delta)))
     with style():
-        save(classes_figure(looks[0], classes), folder / "classes")
-        save(depth_figure(looks), folder / "depth")
-        if found.knockouts.found:
-            save(knockout_figure(looks, found, study.delta), folder / "knockout")
-            what = (
-                "The change of the error when a block's gates are replaced by their mean (squares) or by those of other images (diamonds)"
-            )
-            intervals = (
-                "; thick: 95 % intervals for themselves, thin: together with all others." if found.knockouts.found[0].n >= FEWEST else "."
-            )
-            drawn.append((what + intervals, "knockout"))
-    return drawn
+        return {stem: Shown(stem, alt, caption, drawn(draw(), formats)) for stem, alt, caption, draw in figures}

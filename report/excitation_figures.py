@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ablations.comparison import FEWEST, Comparison
 from ablations.excitation import Look
 from ablations.excitation_claims import Findings
-from report.figures import BLUE, COLOURS, DASHES, GREY, RED, interval_line, short
+from report.figures import BLUE, COLOURS, DASHES, GREY, RED, interval_line
+from report.names import legend_name
 from senet_core.class_gates import HIGH, LOW, ClassGates
 
 CHANNELS = 50
@@ -56,7 +57,7 @@ def classes_figure(look: Look, classes: Sequence[str]) -> Figure:
         lines = _classes(field, block, places)
     for row in fields:
         row[0].set_ylabel("Mean gate")
-    names = [f" {short(classes[place], 20)}" for place in places] + [" mean of all images"]
+    names = [legend_name(classes[place], 20) for place in places] + [" mean of all images"]
     figure.legend(lines, names, loc="outside lower center", ncols=min(6, len(names)), handlelength=2.4, columnspacing=1.2)
     return figure
 
@@ -135,7 +136,7 @@ def knockout_figure(looks: Sequence[Look], found: Findings, delta: float) -> Fig
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     note = "\narrow: the interval goes on beyond the axis" if any(cut) else ""
-    ax.set_xlabel(f"Change of the top-1 error without the block's own gates (points); band: ±{delta:g}{note}")
+    ax.set_xlabel(f"Change of the top-1 error without the block's own gates (points)\nband: ±{delta:g}{note}")
     return figure
 
 

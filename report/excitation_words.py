@@ -3,18 +3,36 @@ All texts are Markdown."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from ablations.claims import Part
 from ablations.comparison import FEWEST, Comparison
-from ablations.excitation import Look
+from ablations.excitation import Look, drawable
 from ablations.excitation_claims import Roles
+from ablations.rounding import difference_text, p_text
 from ablations.statistics import Estimate
+from ablations.store import Store
 from ablations.study import Study
-from report.numbers import difference_text, p_text, plain
+from report.numbers import plain
 from report.wording import verdict_text
 from senet_core.class_gates import HIGH, LOW
 from senet_core.seeds import seed_label
+
+
+def pages_text(study: Study, store: Store) -> tuple[str, str] | None:
+    """Of which variants a page like this can be made from what is stored, and the command that makes that of the reference, or of the
+    first; None where there is none."""
+    found = drawable(study, store)
+    if not found:
+        return None
+    names = f"the variant{'' if len(found) == 1 else 's'} {', '.join(plain(one.name) for one in found)}"
+    told = (
+        f"The gates of {names} are stored by class. The page on the role of excitation in one of them (Section 7.2 of the paper) shows "
+        "what they do block by block and, with `--knockout`, what the network loses without them:"
+    )
+    first = next((one for one in found if one.name == study.reference), found[0])
+    return told, shlex.join(["ablate", "excitation", study.name, first.name])
 
 
 def setting_text(study: Study, looks: Sequence[Look]) -> str:

@@ -6,12 +6,10 @@ Functions that draw take axes and return them, so that other pages can put them 
 from __future__ import annotations
 
 import io
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -21,8 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ablations.comparison import Comparison
-from report.glyphs import spelled
-from report.numbers import line
+from report.names import Stack, height, legend_name, wrapped
 from report.rows import Curve, Row
 
 BLUE, RED, GREY = "#0072B2", "#D55E00", "#666666"
@@ -34,8 +31,8 @@ LEAST_SPAN = 0.4
 """Percentage points that the axis of errors shows at least, so that noise of a few images does not fill the page."""
 FLOOR = 0.01
 """Training errors (%) below this are drawn here: a logarithmic axis has no zero."""
-WIDEST = 32
-"""Characters in a line of a name, so that the longest leaves the axes their room."""
+DOTS, MEAN, EQUAL = 0.042, -0.058, 0.05
+"""Inches from the middle of a row to its dots and to its mean, and between dots of one value."""
 
 
 @contextmanager
@@ -61,68 +58,60 @@ def style() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn figure: the bytes of an SVG and, where it was asked for, of a PNG; without dates or versions in them."""
+    """A drawn figure, without dates or versions in its bytes; None is what was not asked for.
 
-    svg: bytes
-    png: bytes | None
+    ``svg`` and ``png`` look the same everywhere. ``live`` is an SVG whose text is text, for where DejaVu Sans is at hand: in a PDF it
+    can be searched and copied.
+    """
+
+    svg: bytes | None = None
+    png: bytes | None = None
+    live: bytes | None = None
 
 
-def drawn(figure: Figure, png: bool = True) -> Drawing:
-    """Draw a figure; made and drawn inside ``style``."""
-    files, layout = (io.BytesIO(), io.BytesIO()), figure.get_layout_engine()
+def drawn(figure: Figure, formats: Collection[str] = ("md",)) -> Drawing:
+    """Draw a figure as these formats of a page need it; made and drawn inside ``style``."""
+    layout = figure.get_layout_engine()
     if layout is not None:  # found once, or each file would be drawn twice
         layout.execute(figure)
         figure.set_layout_engine(None)
-    figure.savefig(files[0], format="svg", metadata={"Date": None, "Creator": None})
-    if png:
-        figure.savefig(files[1], format="png", dpi=160, metadata={"Software": None})
-    return Drawing(files[0].getvalue(), files[1].getvalue() or None)
+    svg = _svg(figure) if {"md", "html"} & set(formats) else None
+    if "pdf" not in formats:
+        return Drawing(svg, _png(figure) if "md" in formats else None)
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        live = _svg(figure)
+    return Drawing(svg, _png(figure) if "md" in formats else None, live)
 
 
-def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Write ``stem``.png and ``stem``.svg."""
-    png, svg, drawing = stem.with_suffix(".png"), stem.with_suffix(".svg"), drawn(figure)
-    assert drawing.png is not None, "it was asked for"
-    png.write_bytes(drawing.png)
-    svg.write_bytes(drawing.svg)
-    return png, svg
+def _svg(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()
 
 
-def wrapped(name: str) -> str:
-    """A name as figures show it: in lines of up to ``WIDEST`` characters, three at most, what no font has spelled by its code point."""
-    lines = textwrap.wrap(spelled(line(name)), WIDEST, break_on_hyphens=False) or [""]
-    return "\n".join(lines if len(lines) <= 3 else [*lines[:2], lines[2][: WIDEST - 1] + "…"])
-
-
-def short(name: str, most: int = 44) -> str:
-    """The same in one line, its end left out where it is long."""
-    text = spelled(line(name))
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _high(names: Iterable[str]) -> float:
-    """Inches for the rows of a figure: a row has the room that the longest of the names takes, with a line of numbers below it."""
-    lines = [name.count("\n") + 1 for name in names]
-    return len(lines) * (0.42 + 0.15 * (max(lines, default=1) - 1))
+def _png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=160, metadata={"Software": None})
+    return file.getvalue()
 
 
 def dots_figure(rows: Sequence[Row], label: str) -> Figure:
     """A figure as high as it has rows, with ``dots`` in it; made inside ``style``."""
-    figure = Figure(figsize=(7.2, 1.1 + _high(map(_named, rows))), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.1 + _row_stack(rows).height), layout="constrained")
     dots(figure.subplots(), rows, label)
     return figure
 
 
 def differences_figure(found: Sequence[Comparison], delta: float) -> Figure:
     """A figure as high as it has comparisons, with ``differences`` in it; made inside ``style``."""
-    figure = Figure(figsize=(7.2, 1.1 + _high(map(_pair, found))), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.1 + _pair_stack(found).height), layout="constrained")
     differences(figure.subplots(), found, delta)
     return figure
 
 
 def curves_figure(found: Sequence[Curve], reference: str) -> Figure:
     """A figure with ``curves`` in it; made inside ``style``."""
-    figure = Figure(figsize=(7.2, max(3.8, 0.8 + 0.2 * len(found))), layout="constrained")  # as high as its legend
+    figure = Figure(figsize=(7.2, max(3.8, 0.25 + height(legend_name(curve.variant) for curve in found))), layout="constrained")
     curves(figure.subplots(), found, reference)
     return figure
 
@@ -134,27 +123,35 @@ def dots(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axes:
     The axis is made for the dots: it follows an interval only as far as half the dots' own range on either side.
     """
     low, high = _limits(rows)
-    cut, shared = False, len({row.reference for row in rows}) == 1
-    for place, row in enumerate(rows):
+    cut, shared, stack = False, len({row.reference for row in rows}) == 1, _row_stack(rows)
+    for y, row in zip(stack.at, rows, strict=True):
         colour = RED if row.is_reference else BLUE
         errors = list(row.errors.values())
-        heights = [
-            place + 0.1 + 0.12 * errors[:index].count(error) for index, error in enumerate(errors)
-        ]  # equal errors one below the other
+        heights = [y + DOTS + EQUAL * errors[:index].count(error) for index, error in enumerate(errors)]  # equal ones below each other
         ax.plot(errors, heights, "o", color=colour, alpha=0.6, markersize=4.5, mew=0)
-        cut |= _mean(ax, row, place - 0.14, colour, (low, high))
+        cut |= _mean(ax, row, y + MEAN, colour, (low, high))
         if shared and row.is_reference and row.error.mean is not None:
             ax.axvline(row.error.mean, color=RED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.5)
-    ax.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5))
-    ax.set_yticks(range(len(rows)), [f"{_named(row)}\nn = {row.count}" for row in rows])
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")
+    ax.set_xlim(low, high)
+    stacked(ax, stack)
     ax.set_xlabel(label + ("\narrow: the interval goes on beyond the axis" if cut else ""))
     return ax
 
 
-def _named(row: Row) -> str:
-    return wrapped(row.variant + (" (reference)" if row.is_reference else ""))
+def _row_stack(rows: Sequence[Row]) -> Stack:
+    return Stack.of([f"{wrapped(row.named)}\n{wrapped(f'n = {row.count}')}" for row in rows])
+
+
+def _pair_stack(found: Sequence[Comparison]) -> Stack:
+    return Stack.of([f"{wrapped(f'{one.variant} − {one.reference}')}\nn = {one.n}" for one in found])
+
+
+def stacked(ax: Axes, stack: Stack, **look: Any) -> None:
+    """Names below each other as the rows of a figure, with lines for the values only."""
+    ax.set_ylim(stack.height, 0)
+    ax.set_yticks(stack.at, stack.names, **look)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float]:
@@ -198,26 +195,20 @@ def differences(ax: Axes, found: Sequence[Comparison], delta: float, unit: str =
     reach = max([delta, *(abs(end) for one in found for end in (one.own.low, one.own.high, one.mean) if end is not None)])
     wide = max([reach, *(abs(end) for one in found for end in (one.all.low, one.all.high) if end is not None)])
     limit = 1.06 * min(wide, 2 * reach)
-    cut = False
+    cut, stack = False, _pair_stack(found)
     ax.axvspan(-delta, delta, color="#EEEEEE", linewidth=0, zorder=0)
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0.5)
-    for y, one in enumerate(found):
+    for y, one in zip(stack.at, found, strict=True):
         assert one.mean is not None, "only comparisons with a pair are drawn"
         if one.all.low is not None and one.all.high is not None:
             cut |= interval_line(ax, (one.all.low, one.all.high), y, BLUE, (-limit, limit), 0.9)
         if one.own.low is not None and one.own.high is not None:
             ax.plot([one.own.low, one.own.high], [y, y], color=BLUE, linewidth=3, solid_capstyle="butt")
         ax.plot([one.mean], [y], "s", color=BLUE, markersize=6, mec="white", mew=0.8, zorder=3)
-    ax.set(xlim=(-limit, limit), ylim=(len(found) - 0.5, -0.5))
-    ax.set_yticks(range(len(found)), [f"{_pair(one)}\nn = {one.n}" for one in found])
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")
+    ax.set_xlim(-limit, limit)
+    stacked(ax, stack)
     ax.set_xlabel(f"{unit}; band: ±{delta:g}" + ("\narrow: the interval goes on beyond the axis" if cut else ""))
     return ax
-
-
-def _pair(one: Comparison) -> str:
-    return wrapped(f"{one.variant} − {one.reference}")
 
 
 def curves(ax: Axes, found: Sequence[Curve], reference: str) -> Axes:
@@ -236,8 +227,6 @@ def curves(ax: Axes, found: Sequence[Curve], reference: str) -> Axes:
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.grid(axis="y")
     ax.set(xlabel="Epoch", ylabel="Training top-1 error (%)")
-    names = [
-        " " + wrapped(curve.variant).replace("\n", "\n ") for curve in found
-    ]  # the space: a label that begins with "_" would be left out
+    names = [legend_name(curve.variant) for curve in found]
     ax.legend(lines, names, loc="upper left", bbox_to_anchor=(1.01, 1), handlelength=3.2)
     return ax

@@ -5,9 +5,8 @@ All of them fall back on DejaVu Sans, which comes with matplotlib; so what that 
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -33,13 +32,18 @@ def missing(text: str) -> list[str]:
     return sorted(sign for sign in set(text) if not sign.isspace() and ord(sign) not in _known())
 
 
-def spelled(text: str) -> str:
-    """The text with those characters as "U+6F22", apart from what follows where that could be taken for a part of it."""
-    signs = missing(text)
-    if not signs:
+def spelled(text: str, unknown: Collection[str] | None = None) -> str:
+    """The text with those of its characters as "U+6F22", apart from the letters, digits and such characters beside them.
+
+    ``unknown`` are the characters that cannot be shown; those that the fonts lack unless others are given.
+    """
+    signs = set(missing(text) if unknown is None else unknown)
+    if not signs.intersection(text):
         return text
-    either = "|".join(map(re.escape, signs))
-    return re.sub(rf"({either})(?=(\w|{either})?)", lambda found: f"U+{ord(found[1]):04X}" + (" " if found[2] else ""), text)
+    told = [f"U+{ord(sign):04X}" if sign in signs else sign for sign in text]
+    word = [sign in signs or sign.isalnum() or sign == "_" for sign in text]
+    apart = [text[i] in signs or text[i + 1] in signs if word[i] and word[i + 1] else False for i in range(len(text) - 1)]
+    return "".join(sign + (" " if space else "") for sign, space in zip(told, [*apart, False], strict=True))
 
 
 def named(signs: Sequence[str]) -> str:

@@ -101,7 +101,9 @@ class _Writer:
         return _inline(first.parts) + (f"\n{self.blocks(rest)}\n" if rest else "")
 
     def _address(self, target: str) -> str:
-        return "data:image/svg+xml;base64," + base64.b64encode(self._drawings[target].svg).decode()
+        svg = self._drawings[target].svg
+        assert svg is not None, "drawn for other formats"
+        return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
 def _table(block: Table) -> str:

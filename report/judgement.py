@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from ablations.judging import Judgement
 from report.judgement_figure import draw
 from report.judgement_words import answer, cells, escaped, headings, notes, reasons
+from report.publishing import write_files
 from report.tables import aligned
-from senet_core.errors import InputError
-from senet_core.files import publish_text
 
 
 def write(judgement: Judgement, out: Path) -> Path:
@@ -19,21 +16,19 @@ def write(judgement: Judgement, out: Path) -> Path:
 
     :raises InputError: if the folder cannot be written.
     """
-    page = out / "judgement.md"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        drawn = draw(judgement, out / "judgement")
-        publish_text(page, markdown(judgement, drawn))
-    except OSError as error:
-        raise InputError(f"Cannot write the page into '{out}': {error.strerror}.") from None
-    return page
+    drawing = draw(judgement)
+    contents = {"judgement.md": markdown(judgement, drawing is not None).encode()}
+    if drawing is not None:
+        assert drawing.png is not None and drawing.svg is not None
+        contents |= {"judgement.png": drawing.png, "judgement.svg": drawing.svg}
+    return write_files(out, contents)[0]
 
 
 def markdown(judgement: Judgement, figure: bool) -> str:
     """The page; every text that comes from the table shows exactly its own characters."""
     head = headings(judgement, escaped)
     rows = [cells(judgement, name, escaped) for name in judgement.arms]
-    table = aligned(pd.DataFrame(rows, columns=list(head)), words=(head[0], head[-1]))
+    table = aligned(head, rows, words=(head[0], head[-1]))
     parts = [f"# {escaped(judgement.metric)}: {escaped(judgement.source)}", answer(judgement, escaped), table, _key(judgement)]
     if figure:
         parts.append(f"![{_caption(judgement)}](judgement.png)\n\n{_caption(judgement)} ([SVG](judgement.svg))")

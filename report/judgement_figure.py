@@ -4,9 +4,7 @@ same bytes."""
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,25 +13,28 @@ from matplotlib.ticker import MaxNLocator
 from ablations.comparison import FEWEST, Comparison
 from ablations.judging import Judgement
 from ablations.statistics import Estimate, interval
-from report.figures import BLUE, GREY, RED, save, style
-from report.judgement_words import count, line
+from report.figures import BLUE, DOTS, EQUAL, GREY, MEAN, RED, Drawing, drawn, stacked, style
+from report.judgement_words import count
+from report.names import Stack, wrapped
 
 NAME = 28
-"""Characters of a variant's name that are shown."""
+"""Characters in a line of a variant's name."""
 
 
-def draw(judgement: Judgement, stem: Path) -> bool:
-    """Write ``stem``.png and ``stem``.svg; returns whether there was anything to draw."""
+def draw(judgement: Judgement) -> Drawing | None:
+    """The figure; None where there is nothing to draw."""
     if not any(arm.values for arm in judgement.arms.values()):
-        return False
-    with style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a sign that the font lacks is drawn as a box; the page has the name
-        figure = Figure(figsize=(8.6, 1.5 + 0.42 * len(judgement.arms)), layout="constrained")
+        return None
+    with style():
+        figure = Figure(figsize=(8.6, 1.2 + _stack(judgement).height), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         values(left, judgement)
         differences(right, judgement)
-        save(figure, stem)
-    return True
+        return drawn(figure)
+
+
+def _stack(judgement: Judgement) -> Stack:
+    return Stack.of([f"{wrapped(name, NAME)}\n{wrapped(f'n = {count(arm)}', NAME)}" for name, arm in judgement.arms.items()])
 
 
 def values(ax: Axes, judgement: Judgement) -> Axes:
@@ -41,48 +42,45 @@ def values(ax: Axes, judgement: Judgement) -> Axes:
     arms = list(judgement.arms.items())
     estimates = [interval(arm.values.values()) for _, arm in arms]
     limits = _limits([value for _, arm in arms for value in arm.values.values()], estimates)
-    for place, ((name, arm), estimate) in enumerate(zip(arms, estimates, strict=True)):
+    stack = _stack(judgement)
+    for y, (name, arm), estimate in zip(stack.at, arms, estimates, strict=True):
         colour = RED if name == judgement.reference else BLUE
-        _dots(ax, list(arm.values.values()), place + 0.12, colour)
-        _interval(ax, estimate, place - 0.14, colour, limits, "D" if name == judgement.reference else "s")
+        _dots(ax, list(arm.values.values()), y + DOTS, colour)
+        _interval(ax, estimate, y + MEAN, colour, limits, "D" if name == judgement.reference else "s")
     mean = estimates[0].mean
     if mean is not None:
         ax.axvline(mean, color=RED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.5)
-    ax.set(xlim=limits, ylim=(len(arms) - 0.5, -0.5), xlabel=_short(judgement.metric, 40))
-    ax.set_yticks(range(len(arms)), [f"{_short(name)}\nn = {count(arm)}" for name, arm in arms])
-    _look(ax)
+    ax.set(xlim=limits, xlabel=wrapped(judgement.metric))
+    stacked(ax, stack)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     return ax
 
 
 def differences(ax: Axes, judgement: Judgement) -> Axes:
     """One dot a pair of seeds and, above it, the mean with the interval that covers together with all others; the verdict beside it."""
     base = judgement.arms[judgement.reference].values
-    found: list[tuple[int, Comparison, Estimate, list[float]]] = []
-    for place, (name, arm) in enumerate(judgement.arms.items()):
+    found: list[tuple[float, Comparison, Estimate, list[float]]] = []
+    stack = _stack(judgement)
+    for y, (name, arm) in zip(stack.at, judgement.arms.items(), strict=True):
         one = judgement.comparisons.of(name, judgement.reference)
         if one is not None:
             estimate = one.all if one.n >= FEWEST else Estimate(one.mean, None, None, one.n)
-            found.append((place, one, estimate, [arm.values[seed] - base[seed] for seed in arm.values if seed in base]))
+            found.append((y, one, estimate, [arm.values[seed] - base[seed] for seed in arm.values if seed in base]))
     delta = judgement.delta or 0.0
     limits = _limits([0.0, -delta, delta, *(value for *_, pairs in found for value in pairs)], [estimate for _, _, estimate, _ in found])
     if judgement.delta is not None:
         ax.axvspan(-delta, delta, color="#EEEEEE", linewidth=0, zorder=0)
     ax.axvline(0, color=RED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0.5)
-    for place, one, estimate, pairs in found:
-        _dots(ax, pairs, place + 0.12, GREY)
-        _interval(ax, estimate, place - 0.14, BLUE, limits, "s")
-        ax.text(1.02, place, one.word or "no verdict", transform=ax.get_yaxis_transform(), va="center", ha="left")
-    ax.set(
-        xlim=limits, xlabel=f"Difference to {_short(judgement.reference)}" + (f"; band: ±{delta:g}" if judgement.delta is not None else "")
-    )
-    _look(ax)
-    return ax
-
-
-def _look(ax: Axes) -> None:
+    for y, one, estimate, pairs in found:
+        _dots(ax, pairs, y + DOTS, GREY)
+        _interval(ax, estimate, y + MEAN, BLUE, limits, "s")
+        ax.text(1.02, y, one.word or "no verdict", transform=ax.get_yaxis_transform(), va="center", ha="left")
+    band = f"\nband: ±{delta:g}" if judgement.delta is not None else ""
+    ax.set(xlim=limits, xlabel=wrapped(f"Difference to {judgement.reference}") + band)
+    stacked(ax, stack)
+    ax.tick_params(axis="y", labelleft=False)
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")
+    return ax
 
 
 def _limits(points: Sequence[float], estimates: Sequence[Estimate]) -> tuple[float, float]:
@@ -96,7 +94,7 @@ def _limits(points: Sequence[float], estimates: Sequence[Estimate]) -> tuple[flo
 
 def _dots(ax: Axes, points: Sequence[float], y: float, colour: str) -> None:
     """Equal values one below the other."""
-    heights = [y + 0.1 * points[:index].count(point) for index, point in enumerate(points)]
+    heights = [y + EQUAL * points[:index].count(point) for index, point in enumerate(points)]
     ax.plot(points, heights, "o", color=colour, alpha=0.6, markersize=4.5, mew=0)
 
 
@@ -114,9 +112,3 @@ def _interval(ax: Axes, estimate: Estimate, y: float, colour: str, limits: tuple
     for end, shown, inside, arrow in ends:
         cut = not math.isclose(end, shown)
         ax.plot([shown + inside if cut else shown], [y], arrow if cut else "|", color=colour, markersize=6, zorder=3)
-
-
-def _short(name: str, most: int = NAME) -> str:
-    """A name in one line, its middle left out where it is long."""
-    name = line(name)
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2) :]}"

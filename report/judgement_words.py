@@ -14,8 +14,9 @@ from rich.cells import cell_len
 
 from ablations.comparison import FEWEST, Arm, Comparison
 from ablations.judging import Judgement
+from ablations.rounding import NONE, number, p_text
 from ablations.statistics import Estimate, interval
-from report.numbers import NONE, number, p_text, plain
+from report.numbers import plain
 
 Escape = Callable[[str], str]
 """What makes a name of the table safe where it is shown."""

@@ -10,7 +10,7 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
-from report.glyphs import named
+from report.glyphs import named, spelled
 from report.markup import Blocks, Break, Code, Emphasis, Image, Inline, Link, Part, Strong, Table, Text, plain_text
 
 _SIGNS = {
@@ -107,7 +107,7 @@ def latex(blocks: Blocks, label: str) -> str | None:
 def _spelled(tables: Sequence[Table]) -> list[str]:
     """A line that names the characters for which plain LaTeX has no sign, where there are any."""
     text = "".join(plain_text(cell) for table in tables for line in (table.head, *table.rows, (table.caption,)) for cell in line)
-    signs = sorted(sign for sign in set(unicodedata.normalize("NFC", text)) if _sign(sign).startswith("U+"))
+    signs = _unknown(unicodedata.normalize("NFC", text))
     return [f"% Spelled by their code points, as LaTeX may lack them: {named(signs)}"] if signs else []
 
 
@@ -171,12 +171,19 @@ def _part(part: Part) -> str:
 
 def escaped(text: str) -> str:
     """Any text as LaTeX that shows these characters; what plain LaTeX cannot show is spelled by its code point."""
-    signs = unicodedata.normalize("NFC", text)
+    composed = unicodedata.normalize("NFC", text)
+    signs = spelled(composed, _unknown(composed))
     apart = ["{}" if sign == before and sign in "-,'" else "" for sign, before in zip(signs, " " + signs, strict=False)]  # ligatures
-    return "".join(between + _sign(sign) for between, sign in zip(apart, signs, strict=True))
+    return "".join(between + (_sign(sign) or "") for between, sign in zip(apart, signs, strict=True))
 
 
-def _sign(sign: str) -> str:
+def _unknown(text: str) -> list[str]:
+    """The characters that plain LaTeX cannot show, each once, in the order of their code points."""
+    return sorted(sign for sign in set(text) if _sign(sign) is None)
+
+
+def _sign(sign: str) -> str | None:
+    """LaTeX that shows a character; None where plain LaTeX has nothing for it."""
     if sign in _SIGNS:
         return _SIGNS[sign]
     if " " <= sign <= "~":
@@ -185,4 +192,4 @@ def _sign(sign: str) -> str:
     base, mark = taken_apart[0], taken_apart[1:]
     if base.isascii() and base.isalpha() and mark in _ACCENTS:
         return f"{{\\{_ACCENTS[mark]}{{{base}}}}}"
-    return f"U+{ord(sign):04X}"
+    return None

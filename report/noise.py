@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ablations.measured import arms
 from ablations.noise import ImageNoise, SourceNoise, difference_components, error_components, noise_sources
+from ablations.rounding import number
 from ablations.store import Store
-from report.numbers import number, plain
+from report.numbers import plain
 from report.rows import Reading
-from report.tables import aligned
+from report.tables import by_column
 
 SOURCES = {
     "all": "all of them",
@@ -29,6 +30,7 @@ def by_images(reading: Reading, store: Store) -> str | None:
     """Of the reference's error and each difference: what seeds and test images add to its uncertainty; None where none has two seeds."""
     study = reading.study
 
+    @cache
     def right(key: str) -> NDArray[np.bool_]:
         return store.correctness(key).top1
 
@@ -43,7 +45,7 @@ def by_images(reading: Reading, store: Store) -> str | None:
         "Images alone, the floor (SE, points)": [number(one.components.floor, 2) for one in rows],
         "Seeds and images (SE, points)": [number(one.components.error, 2) for one in rows],
     }
-    return aligned(pd.DataFrame(columns), words=("Of",))
+    return by_column(columns, words=("Of",))
 
 
 def _of(one: ImageNoise) -> str:
@@ -64,4 +66,4 @@ def _sources(found: Sequence[SourceNoise]) -> str:
         "Degrees of freedom": [str(one.freedom) for one in found],
         "Variants": [str(one.variants) for one in found],
     }
-    return aligned(pd.DataFrame(columns), words=("What the seed moves",))
+    return by_column(columns, words=("What the seed moves",))

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from report.figures import BLUE, GREY, interval_line, short
+from ablations.comparison import FEWEST
+from report.figures import BLUE, GREY, interval_line, stacked
+from report.names import Stack, wrapped
 from report.rows import Reading, Row
+
+WIDEST = 40
+"""Characters in a line of a name or a title."""
 
 
 def overview_figure(readings: Sequence[Reading]) -> Figure:
     """A figure as high as the suites have differences, with ``overview`` in it; made inside ``report.figures.style``."""
-    lines = sum(len(_shown(reading)) + 1 for reading in readings)
-    figure = Figure(figsize=(7.2, 1.0 + 0.24 * lines), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.2 + _stack(_lines(readings)).height), layout="constrained")
     overview(figure.subplots(), readings)
     return figure
 
@@ -22,34 +26,62 @@ def overview_figure(readings: Sequence[Reading]) -> Figure:
 def overview(ax: Axes, readings: Sequence[Reading]) -> Axes:
     """A line a row, under its suite's title: the mean difference with the interval that covers together with those of its own suite, below
     three pairs the mean alone. The band ±δ lies under each suite; the axis follows intervals as far as twice the greatest difference."""
-    shown = [(reading, rows) for reading in readings if (rows := _shown(reading))]
-    greatest = [abs(row.comparison.mean) for _, rows in shown for row in rows if row.comparison and row.comparison.mean is not None]
-    ends = [abs(end) for _, rows in shown for row in rows for end in _ends(row)]
-    reach = max([reading.study.delta for reading, _ in shown] + greatest, default=1.0)
-    limit = 1.06 * max(reach, min(max(ends, default=reach), 2 * reach))
-    y, ticks, names, cut = 0, [], [], False
-    for reading, rows in shown:
-        ax.text(-limit, y, " " + short(reading.study.title, 90), fontweight="bold", va="center", fontsize=8.5)
-        delta = reading.study.delta
-        ax.fill_between([-delta, delta], y + 0.5, y + len(rows) + 0.5, color="#EEEEEE", linewidth=0, zorder=0)
-        for row in rows:
-            y += 1
+    lines = _lines(readings)
+    limit, stack = _limit(lines), _stack(lines)
+    cut, above = False, 0.0
+    for (reading, row), y in zip(lines, stack.at, strict=True):
+        bottom = above + 2 * (y - above)
+        if row is None:
+            ax.text(-limit, y, f" {_title(reading)}".replace("\n", "\n "), fontweight="bold", va="center", fontsize=8.5)
+        else:
             assert row.comparison is not None and row.comparison.mean is not None
+            delta = reading.study.delta
+            ax.fill_between([-delta, delta], above, bottom, color="#EEEEEE", linewidth=0, zorder=0)
             if span := _ends(row):
                 cut |= interval_line(ax, (span[0], span[1]), y, BLUE, (-limit, limit), 1.2)
-            filled = row.comparison.n >= 3
-            ax.plot([row.comparison.mean], [y], "s", color=BLUE, mfc=BLUE if filled else "white", markersize=5, zorder=3)
-            ticks.append(y)
-            names.append(f"{short(f'{row.variant} − {row.reference}')}, n = {row.comparison.n}")
-        y += 1
+            face = BLUE if row.comparison.n >= FEWEST else "white"
+            ax.plot([row.comparison.mean], [y], "s", color=BLUE, mfc=face, markersize=5, zorder=3)
+        above = bottom
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0.5)
-    ax.set(xlim=(-limit, limit), ylim=(y - 0.4, -0.7))
-    ax.set_yticks(ticks, names, fontsize=8)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")
+    ax.set_xlim(-limit, limit)
+    shown = [place for place, (_, row) in enumerate(lines) if row is not None]
+    ticks = Stack(tuple(stack.names[place] for place in shown), tuple(stack.at[place] for place in shown), stack.height)
+    stacked(ax, ticks, fontsize=8)
     note = "\narrow: the interval goes on beyond the axis" if cut else ""
-    ax.set_xlabel(f"Difference in top-1 error (points); band: ±δ; hollow: fewer than three pairs{note}")
+    ax.set_xlabel(f"Difference in top-1 error (points); band: ±δ\nhollow: fewer than three pairs{note}")
     return ax
+
+
+Line = tuple[Reading, Row | None]
+"""A suite's title, or one of its rows."""
+
+
+def _lines(readings: Sequence[Reading]) -> list[Line]:
+    """The lines of the figure, suite by suite."""
+    shown = [(reading, _shown(reading)) for reading in readings]
+    return [(reading, row) for reading, rows in shown if rows for row in (None, *rows)]
+
+
+def _stack(lines: Sequence[Line]) -> Stack:
+    return Stack.of([_title(reading) if row is None else _name(row) for reading, row in lines])
+
+
+def _title(reading: Reading) -> str:
+    return wrapped(reading.study.title, WIDEST)
+
+
+def _name(row: Row) -> str:
+    assert row.comparison is not None
+    return wrapped(f"{row.variant} − {row.reference}, n = {row.comparison.n}", WIDEST)
+
+
+def _limit(lines: Sequence[Line]) -> float:
+    """Where the axis ends."""
+    rows = [row for _, row in lines if row is not None]
+    greatest = [abs(row.comparison.mean) for row in rows if row.comparison and row.comparison.mean is not None]
+    reach = max([reading.study.delta for reading, _ in lines] + greatest, default=1.0)
+    ends = [abs(end) for row in rows for end in _ends(row)]
+    return 1.06 * max(reach, min(max(ends, default=reach), 2 * reach))
 
 
 def _shown(reading: Reading) -> list[Row]:
@@ -58,6 +90,6 @@ def _shown(reading: Reading) -> list[Row]:
 
 def _ends(row: Row) -> tuple[float, ...]:
     one = row.comparison
-    if one is None or one.n < 3 or one.all.low is None or one.all.high is None:
+    if one is None or one.n < FEWEST or one.all.low is None or one.all.high is None:
         return ()
     return one.all.low, one.all.high

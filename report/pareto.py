@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from report.figures import COLOURS, GREY, wrapped
+from report.figures import COLOURS, GREY
+from report.names import height, legend_name
 from report.rows import Row
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
@@ -33,7 +34,7 @@ def _place(row: Row) -> tuple[int, float]:
 
 def pareto_figure(rows: Sequence[Row], label: str) -> Figure:
     """A figure with ``pareto`` in it; made inside ``report.figures.style``."""
-    figure = Figure(figsize=(7.2, max(3.4, 1.2 + 0.2 * len(rows))), layout="constrained")
+    figure = Figure(figsize=(7.2, max(3.4, 0.25 + height(legend_name(row.named) for row in rows))), layout="constrained")
     pareto(figure.subplots(), rows, label)
     return figure
 
@@ -53,15 +54,16 @@ def pareto(ax: Axes, rows: Sequence[Row], label: str = "Top-1 error (%)") -> Axe
         if row.error.low is not None and row.error.high is not None:
             ax.plot([x, x], [row.error.low, row.error.high], color=colour, linewidth=1, alpha=0.6, zorder=2)
         size = 8 if row.is_reference else 6
-        name = " " + wrapped(row.variant + (" (reference)" if row.is_reference else "")).replace("\n", "\n ")
-        ax.plot([x], [y], marker, color=colour, markersize=size, mec="white", mew=0.6, zorder=3, label=name, linestyle="none")
+        ax.plot(
+            [x], [y], marker, color=colour, markersize=size, mec="white", mew=0.6, zorder=3, label=legend_name(row.named), linestyle="none"
+        )
     span = max(max(means) - min(means), 0.4)
     ax.set_ylim(max(0.0, min(means) - 0.6 * span), max(means) + 0.6 * span)
-    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     sizes = [row.parameters for row in shown]
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value, max(sizes) - min(sizes))))
     ax.grid(True)
-    ax.set(xlabel="Parameters (line: the Pareto front of the means)", ylabel=label)
+    ax.set(xlabel="Parameters\nline: the Pareto front of the means", ylabel=label)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), numpoints=1, handletextpad=0.2)
     return ax
 

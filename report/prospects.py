@@ -8,7 +8,7 @@ from textwrap import shorten
 from ablations.comparison import FEWEST
 from ablations.power import MOST, POWER
 from ablations.prospects import ClaimProspect, Noise, Outlook, Prospect, Prospects, weakest
-from report.numbers import decimals, number
+from ablations.rounding import decimals, number
 
 WIDTH = 56
 """The most characters of a claim; the plan has its whole text nowhere, the report does."""

@@ -39,7 +39,7 @@ class Published:
 def publish(document: Document, folder: Path, stem: str, formats: Collection[str]) -> Published:
     """Write ``folder/stem.md`` with its pictures as PNG and SVG, ``.html``, ``.pdf`` and ``.tex``, those of ``formats``.
 
-    There is no ``.tex`` of a text without a table that has a caption. For Markdown each drawing needs its PNG.
+    There is no ``.tex`` of a text without a table that has a caption. The drawings are those for ``formats``.
 
     :raises InputError: if the folder cannot be written.
     """
@@ -47,7 +47,7 @@ def publish(document: Document, folder: Path, stem: str, formats: Collection[str
     if "md" in formats:
         for target, drawing in document.drawings.items():
             if "/" not in target:
-                assert drawing.png is not None, "a page in Markdown shows PNGs"
+                assert drawing.png is not None and drawing.svg is not None, "drawn for other formats"
                 contents |= {target: drawing.png, str(Path(target).with_suffix(".svg")): drawing.svg}
     written = write_files(folder, contents)
     spelled = tuple(missing(document.text)) if document.drawings or "pdf" in formats else ()
@@ -93,5 +93,5 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
         for name, content in contents.items():
             publish_file(folder / name, lambda temporary, content=content: temporary.write_bytes(content))  # type: ignore[misc]
     except OSError as error:
-        raise InputError(f"Cannot write the report into '{folder}': {error.strerror}.") from None
+        raise InputError(f"Cannot write the page into '{folder}': {error.strerror}.") from None
     return [folder / name for name in contents]

@@ -1,4 +1,4 @@
-"""The raw numbers of a page as CSV in full precision: a line a variant, a comparison, a trial. An empty cell is no number."""
+"""The raw numbers of a page as CSV in full precision: a line a variant, a comparison, a trial, a block. An empty cell is no number."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablations.comparison import Comparison
+from ablations.excitation import Look
 from ablations.statistics import Estimate
 from report.rows import Reading, Row
+from senet_core.class_gates import HIGH, LOW, ClassGates
 
 
 def tables(reading: Reading) -> dict[str, str]:
@@ -32,6 +34,31 @@ def tables(reading: Reading) -> dict[str, str]:
         for cell in reading.cells
     ]
     return {name: _csv(lines) for name, lines in (("rows.csv", rows), ("comparisons.csv", compared), ("trials.csv", trials)) if lines}
+
+
+def gates(looks: Sequence[Look]) -> str:
+    """What is known of a variant's gates: a line a seed and block. Shares are from 0 to 1, errors in percent."""
+    return _csv([_gates(look, block) for look in looks for block in look.gates])
+
+
+def _gates(look: Look, block: ClassGates) -> dict[str, Any]:
+    found, ends = look.block(block.path), block.saturated
+    return {
+        "seed": look.seed,
+        "key": look.key,
+        "block": block.path,
+        "channels": block.channels,
+        "share_between_classes": block.share,
+        "share_shuffled_95": found.limit if found else None,
+        "share_p": found.p if found else None,
+        "sd_within_class": block.within,
+        "sd_over_images": block.spread,
+        f"share_below_{LOW:g}": ends[0] if ends else None,
+        f"share_above_{HIGH:g}": ends[1] if ends else None,
+        "error": look.record.error if look.record else look.error,
+        "error_mean_gates": found.mean if found else None,
+        "error_gates_of_other_images": found.shuffled if found else None,
+    }
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -9,13 +9,12 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Any
 
-import pandas as pd
-
+from ablations.rounding import NONE
 from ablations.seed_rules import words
 from ablations.study import Study
-from report.numbers import NONE, plain
+from report.numbers import plain
 from report.rows import Cell, Reading
-from report.tables import aligned
+from report.tables import by_column
 from senet_core.seeds import seed_label
 
 SEEDS = 5
@@ -76,5 +75,5 @@ def keys(reading: Reading) -> list[str]:
     while some := list(islice(seeds, SEEDS)):
         columns = {"Variant": list(map(plain, names))}
         columns |= {plain(seed_label(seed)): [told.get((name, seed), NONE) for name in names] for seed in some}
-        tables.append(aligned(pd.DataFrame(columns), words=tuple(columns)))
+        tables.append(by_column(columns, words=tuple(columns)))
     return tables

@@ -79,6 +79,11 @@ class Row:
         return self.reference == self.variant
 
     @property
+    def named(self) -> str:
+        """The variant's name, with a word where it is a reference."""
+        return self.variant + (" (reference)" if self.is_reference else "")
+
+    @property
     def count(self) -> str:
         """The number of averaged seeds and what became of the others: "3, 1 diverged"."""
         others = (f"{n} {_IN_WORDS.get(state, state)}" for state, n in self.states.items() if state != "done")
@@ -143,7 +148,11 @@ class Reading:
 
     def rows(self) -> list[Row]:
         """The table's rows. Those that redraw a row of the paper take the paper's order among themselves; the others keep their place."""
-        return [_row(self, variant) for variant in _ordered(self.study)]
+        return list(self._rows)
+
+    @cached_property
+    def _rows(self) -> tuple[Row, ...]:
+        return tuple(_row(self, variant) for variant in _ordered(self.study))
 
     def curves(self) -> list[Curve]:
         """A curve for every variant with a finished trial, in the order of the rows; a null ablation has that of its twin."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import pandas as pd
-
 from ablations.comparison import FEWEST, Comparison
+from ablations.rounding import NONE, difference_text
 from ablations.statistics import Estimate
 from report.captions import Captions
 from report.markup import headings, parse
 from report.methods import factor_text
-from report.numbers import NONE, difference_text, plain
+from report.numbers import plain
 from report.rows import Reading
-from report.tables import aligned
+from report.tables import by_column
 
 TITLE = "Ablations"
 OVERVIEW = (
@@ -55,7 +54,7 @@ def _table(readings: Sequence[Reading], anchors: Sequence[str]) -> str:
         "Claims": [_claims(one) for one in readings],
         "Trials": [_trials(one) for one in readings],
     }
-    return aligned(pd.DataFrame(columns), words=("Suite", "Factor", "Largest difference (points)", "Verdicts", "Claims"))
+    return by_column(columns, words=("Suite", "Factor", "Largest difference (points)", "Verdicts", "Claims"))
 
 
 def _largest(reading: Reading) -> str:

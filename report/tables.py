@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 import pandas as pd
 
 from ablations.comparison import FEWEST, Comparison
 from ablations.published import published
+from ablations.rounding import NONE, difference_text, error_text, number, p_text, spoken_for
 from ablations.study import Study
-from report.numbers import NONE, difference_text, error_text, macs_text, number, p_text, plain, spoken_for, widths_text
+from report.numbers import macs_text, plain, widths_text
 from report.rows import Reading, Row, one_reference
 from report.wording import verdict_text
 
@@ -20,8 +21,8 @@ def error_name(study: Study) -> str:
     return "Held-out top-1 error (%)" if study.data.evaluated_on == "holdout" else "Top-1 error (%)"
 
 
-def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
-    """The error table as text, one column a heading; the paper's columns stand where the study redraws a table (its caption
+def _columns(study: Study, rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The error table as text, {heading: cells}; the paper's columns stand where the study redraws a table (its caption
     names their data and network)."""
     columns = {
         "Variant": [variant_text(row) for row in rows],
@@ -36,7 +37,7 @@ def frame(study: Study, rows: Sequence[Row]) -> pd.DataFrame:
     if table is not None:
         columns["Paper: top-1 error (%)"] = [NONE if row.published is None else str(row.published) for row in rows]
         columns["Paper: difference (points)"] = [_paper_difference(row) for row in rows]
-    return pd.DataFrame(columns)
+    return columns
 
 
 def _differences(rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -76,7 +77,7 @@ def _paper_difference(row: Row) -> str:
 def markdown(study: Study, rows: Sequence[Row]) -> str:
     """The error table in Markdown."""
     counts = () if all(row.count.isdecimal() for row in rows) else ("n",)  # "3, 1 diverged" is words
-    return aligned(frame(study, rows), words=("Variant", "Hidden widths", "Compared with", "Verdict", *counts))
+    return by_column(_columns(study, rows), words=("Variant", "Hidden widths", "Compared with", "Verdict", *counts))
 
 
 def comparisons(reading: Reading) -> str | None:
@@ -93,7 +94,7 @@ def comparisons(reading: Reading) -> str | None:
         "Smallest δ (points)": [_delta(one) for one in found],
         "Verdict": [verdict_text(one, reading.minutes(one)) for one in found],
     }
-    return aligned(pd.DataFrame(columns), words=("Comparison", "Verdict"))
+    return by_column(columns, words=("Comparison", "Verdict"))
 
 
 def _delta(one: Comparison | None) -> str:
@@ -113,7 +114,7 @@ def signal(rows: Sequence[Row]) -> str | None:
         "Dead gates at the start (%)": [_percent(row.start.dead_gates if row.start else None) for row in rows],
         "Dead gates after training (%)": [_percent(row.dead_gates) for row in rows],
     }
-    return aligned(pd.DataFrame(columns), words=("Variant",))
+    return by_column(columns, words=("Variant",))
 
 
 def _times(value: float | None, reference: float | None) -> str:
@@ -124,9 +125,19 @@ def _percent(share: float | None) -> str:
     return NONE if share is None else f"{100 * share:.1f}"
 
 
-def aligned(table: pd.DataFrame, words: Sequence[str]) -> str:
-    """A table of texts in Markdown, the columns of words to the left and those of numbers to the right."""
-    sides = ["left" if column in words else "right" for column in table.columns]
+def by_column(columns: Mapping[str, Sequence[str]], words: Collection[str]) -> str:
+    """A table in Markdown of texts by their headings; ``words`` names the columns of words."""
+    return _markdown(pd.DataFrame(columns), words)
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str]) -> str:
+    """The same of rows of texts."""
+    return _markdown(pd.DataFrame(rows, columns=list(head)), words)
+
+
+def _markdown(table: pd.DataFrame, words: Collection[str]) -> str:
+    """The columns of words to the left and those of numbers to the right."""
+    sides = ["left" if heading in words else "right" for heading in table.columns]
     text: str = table.to_markdown(index=False, disable_numparse=True, colalign=sides)
     return text
 

@@ -1,14 +1,15 @@
 """A page as a PDF, set by typst: A4, page numbers, text that can be searched, fonts inside; the same page gives the same bytes.
 
 Every text is handed over as a string of typst's language, so nothing in it is markup. Tables choose their own size of type: as large as
-fits the width of the page, with columns of words in several lines where that is needed.
+fits the width of the page, with columns of words in several lines where that is needed. A word is broken only where it is longer than
+its column can be; the places for that are spaces of no width to see, so that no character comes into the text.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 
 from report.figures import Drawing
@@ -37,8 +38,6 @@ from report.markup import (
 )
 
 _STYLE = Path(__file__).with_name("templates") / "page.typ"
-LONG, LONGER = 14, 40
-"""Characters that a word may have before it can be broken: in a table, in other text."""
 
 
 def pdf(blocks: Blocks, drawings: Mapping[str, Drawing], date: datetime | None = None) -> bytes:
@@ -73,7 +72,17 @@ class _Writer:
         return f"{self.blocks(blocks[: lines[0]])}\n\n#kept[{self.blocks(below)}]\n\n{self.page(rest)}"
 
     def blocks(self, blocks: Blocks) -> str:
-        return "\n\n".join(map(self._block, blocks))
+        """Blocks below each other; pictures that follow each other are placed together."""
+        found, before = [], None
+        for pictures, each in groupby(blocks, lambda block: isinstance(block, Picture)):
+            group = list(each)
+            if pictures:
+                after_text = "false" if isinstance(before, Heading) else "true"
+                found.append(f"#pictures({after_text}, {''.join(map(self._block, group))})")
+            else:
+                found += map(self._block, group)
+            before = group[-1]
+        return "\n\n".join(found)
 
     def _block(self, block: Block) -> str:
         match block:
@@ -92,58 +101,63 @@ class _Writer:
             case Table():
                 return self._table(block)
             case Picture():
-                image = self._drawings[block.target].svg.decode()
-                return f"#picture({self._content(block.caption)}, {_string(image)}, {_string(block.alt)})"
+                image = self._drawings[block.target].live
+                assert image is not None, "drawn for other formats"
+                return f"({self._content(block.caption)}, {_literal(image.decode())}, {_string(block.alt)}), "
             case Break():
                 return "#pagebreak(weak: true)"
 
     def _table(self, table: Table) -> str:
         right = _array("true" if side else "false" for side in table.right)
         words = _array(_array(_string(word) for word in plain_text(cell).split()) for cell in table.head)
+        longest = _array(_array(map(_string, _longest(row[column] for row in table.rows))) for column in range(len(table.head)))
         head = _array(self._content(cell) for cell in table.head)
-        rows = _array(
-            _array(self._content(cell, narrow=not side) for cell, side in zip(row, table.right, strict=True)) for row in table.rows
-        )
-        return f"#fitted({self._content(table.caption)}, {right}, {words}, {head}, {rows})"
+        rows = _array(_array(self._content(cell) for cell in row) for row in table.rows)
+        return f"#fitted({self._content(table.caption)}, {right}, {words}, {longest}, {head}, {rows})"
 
-    def _content(self, parts: Inline, narrow: bool = False) -> str:
-        return f"[{self._inline(parts, narrow)}]"
+    def _content(self, parts: Inline) -> str:
+        return f"[{self._inline(parts)}]"
 
-    def _inline(self, parts: Inline, narrow: bool = False) -> str:
-        return "".join(self._part(part, narrow) for part in parts)
+    def _inline(self, parts: Inline) -> str:
+        return "".join(map(self._part, parts))
 
-    def _part(self, part: Part, narrow: bool) -> str:
+    def _part(self, part: Part) -> str:
         match part:
             case Text():
-                return f"#{_string(_breakable(part.text, LONG if narrow else LONGER))}"
+                return f"#{_string(part.text)}"
             case Code():
                 return f"#raw({_string(part.text)})"
             case Strong():
-                return f"#strong{self._content(part.parts, narrow)}"
+                return f"#strong{self._content(part.parts)}"
             case Emphasis():
-                return f"#emph{self._content(part.parts, narrow)}"
+                return f"#emph{self._content(part.parts)}"
             case Link():
-                return self._link(part, narrow)
+                return self._link(part)
             case Image():
                 return f"#{_string(part.alt)}"
 
-    def _link(self, link: Link, narrow: bool) -> str:
+    def _link(self, link: Link) -> str:
         if link.target.startswith(("https://", "http://")):
-            return f"#link({_string(link.target)}){self._content(link.parts, narrow)}"
+            return f"#link({_string(link.target)}){self._content(link.parts)}"
         if link.target.removeprefix("#") in self._anchors:
-            return f"#link(label({_string(link.target[1:])})){self._content(link.parts, narrow)}"
-        return self._inline(link.parts, narrow)  # a file that lies beside the Markdown
+            return f"#link(label({_string(link.target[1:])})){self._content(link.parts)}"
+        return self._inline(link.parts)  # a file that lies beside the Markdown
 
 
-def _breakable(text: str, most: int) -> str:
-    """The text with places at which its long words may be broken, after a sign where there is one."""
-    piece = re.compile(rf"\S{{1,{most}}}(?<=[^a-zA-Z0-9])|\S{{{most}}}")
-    return re.sub(rf"\S{{{most + 1},}}", lambda word: piece.sub("\\g<0>\u200b", word[0]), text)
+def _longest(cells: Iterable[Inline]) -> list[str]:
+    """The words of a column that may be the widest, each once."""
+    words = {word for cell in cells for word in plain_text(cell).split()}
+    return sorted(words, key=lambda word: (-len(word), word))[:8]
 
 
 def _string(text: str) -> str:
     """A string literal of typst's language."""
-    escaped = spelled(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return _literal(spelled(text))
+
+
+def _literal(text: str) -> str:
+    """The same of a text that is not for readers."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
 

@@ -9,8 +9,9 @@ from decimal import Decimal
 from ablations.claims import Answer, Part
 from ablations.comparison import FEWEST, Comparison, Word
 from ablations.published import published
+from ablations.rounding import NONE, decimals, difference_text, error_text, number, p_text, spoken_for
 from ablations.study import Study
-from report.numbers import NONE, decimals, difference_text, error_text, number, p_text, plain, spoken_for, time_text
+from report.numbers import plain, time_text
 from report.rows import Reading, Row, one_reference
 
 
@@ -83,7 +84,7 @@ def _groups(study: Study, rows: Sequence[Row]) -> dict[str, list[str]]:
         few = f"fewer than {FEWEST} seeds" if one.n < FEWEST else "nothing to test"
         group = few if one.word is None else names.get(one.word, one.word)
         named = "" if one_reference(rows) else f" against {plain(row.reference)}"
-        numbers = difference_text(spoken_for(one.all))
+        numbers = "no pair of seeds" if one.mean is None else difference_text(spoken_for(one.all))
         groups[group].append(f"{plain(row.variant)}{named} ({numbers})")
     return {name: texts for name, texts in groups.items() if texts}
 

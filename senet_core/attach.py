@@ -30,6 +30,11 @@ class Attach:
     def __init__(self, net: Net, seed: Seed) -> None:
         self._block, self._placement, self._stages, self._seed = net.block, net.placement, net.stages, seed
 
+    @property
+    def wants_blocks(self) -> bool:
+        """Whether the recipe has a block at all."""
+        return self._block is not None
+
     def __call__(self, placement: Placement, place: Place) -> nn.Module | None:
         """The block at one place, or None. What it draws in its constructor is counted from the place's path, so a block with loose
         parameters starts alike wherever the rest of the network differs."""

@@ -5,12 +5,14 @@ A block that breaks one of these does not crash: it trains, and its row in a tab
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from senet_core.errors import InputError
 from senet_core.function import redraw
 from senet_core.gating import is_gated
 from senet_core.registry import BLOCKS
@@ -27,6 +29,10 @@ BF16 = 0.02
 def maker(name: str, arguments: Mapping[str, Any] | None = None) -> Make:
     """The registered block of that name with these arguments."""
     bound = BLOCKS[name].bind("block", arguments or {})
+    positional = places_of(BLOCKS[name].value)
+    if len(positional) < 2:
+        has = ", ".join(positional) or "nothing"
+        raise InputError(f"The block '{name}' is built from channels, size and then, after a *, its options; it takes {has} before them.")
 
     def make(channels: int, size: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -35,6 +41,12 @@ def maker(name: str, arguments: Mapping[str, Any] | None = None) -> Make:
         return made
 
     return make
+
+
+def places_of(made: Any) -> list[str]:
+    """The arguments of a registered class or function that are given by their place."""
+    found = inspect.signature(made).parameters.values()
+    return [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def broken(make: Make) -> list[str]:

@@ -126,7 +126,8 @@ class _Row:
             self.macs += operations.macs - self._before
             self.shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
 
-        return [self.module.register_forward_pre_hook(enter), self.module.register_forward_hook(leave)]
+        # First of all hooks: one of the network's own may run a block behind this module, which has a line of its own.
+        return [self.module.register_forward_pre_hook(enter), self.module.register_forward_hook(leave, prepend=True)]
 
     def line(self, config: Config) -> Line:
         block = config.net.block.name if self.block and config.net.block else None

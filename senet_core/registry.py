@@ -122,8 +122,9 @@ class Registry(Generic[T]):
         return sorted({*self._entries, *self._files()})
 
     def loaded(self, source: str) -> list[str]:
-        """The names that a user's own file registered, by the hash of its source (``load_file`` returns it)."""
-        return sorted(name for name, entry in self._entries.items() if entry.source == source)
+        """The names that a user's own file registered, itself or by a file that it loads, by the hash that ``load_file`` returned."""
+        sources = _with_inner(source)
+        return sorted(name for name, entry in self._entries.items() if entry.source in sources)
 
     def __getitem__(self, name: str) -> Entry[T]:
         if name not in self._entries and name in self._files():
@@ -140,6 +141,12 @@ class Registry(Generic[T]):
 
 
 _loaded: list[str] = []
+_inner: dict[str, set[str]] = {}
+"""For a loaded file's hash those of the files that it loads in turn."""
+
+
+def _with_inner(source: str) -> set[str]:
+    return {source}.union(*map(_with_inner, _inner.get(source, ())))
 
 
 def loaded_sources() -> list[str]:
@@ -150,12 +157,17 @@ def loaded_sources() -> list[str]:
 def load_file(path: Path) -> str:
     """Import one file from outside the tree; what it registers is known by the hash of its source, which is returned.
 
+    A file may load another one in turn: a suite its block, which keeps a hash of its own, so that an edited question trains nothing anew.
+
     :raises InputError: if the file is missing or cannot be imported.
     """
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     except OSError as error:
-        raise InputError(f"Cannot read the file '{path}' given to --load: {error.strerror}.") from None
+        raise InputError(f"Cannot read the file '{path}': {error.strerror}.") from None
+    outer = _source_being_loaded.get()
+    if outer is not None and outer != digest:
+        _inner.setdefault(outer, set()).add(digest)
     spec = importlib.util.spec_from_file_location(f"loaded_{digest}", path)
     if spec is None or spec.loader is None:
         raise InputError(f"'{path}' is no Python file, so --load cannot import it.")
@@ -171,7 +183,7 @@ def load_file(path: Path) -> str:
         raise
     except Exception as error:
         del sys.modules[spec.name]
-        raise InputError(f"The file '{path}' given to --load fails on import: {type(error).__name__}: {error}.") from error
+        raise InputError(f"The file '{path}' fails on import: {type(error).__name__}: {error}.") from error
     finally:
         _source_being_loaded.reset(token)
     _loaded.append(digest)

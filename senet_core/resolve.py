@@ -9,6 +9,7 @@ from senet_core.augment import AUGMENTATIONS
 from senet_core.config import Block, Component, Config, Data, Net
 from senet_core.dataset import Facts
 from senet_core.errors import InputError
+from senet_core.own_files import mistakes
 from senet_core.registry import BLOCKS, DATASETS, NETWORKS, Registry
 
 
@@ -29,17 +30,21 @@ def resolve(config: Config, facts: Facts) -> Config:
 
 def stage_count(net: Net) -> int:
     """How many stages a network has, its arguments completed by their defaults."""
-    count: int = NETWORKS[net.name].value.stage_count(_bound(NETWORKS, net))
+    with mistakes(f"The network '{net.name}'", NETWORKS[net.name]):
+        count: int = NETWORKS[net.name].value.stage_count(_bound(NETWORKS, net))
     return count
 
 
 def _net(net: Net) -> Net:
-    arguments = _bound(NETWORKS, net)
     network = NETWORKS[net.name].value
-    if net.placement not in network.placements:
+    normal_form = getattr(network, "normal_form", dict)  # a network's own way to make equals one
+    arguments = normal_form(_bound(NETWORKS, net))
+    with mistakes(f"The network '{net.name}'", NETWORKS[net.name]):
+        placements = network.placements
+    if net.placement not in placements:
         reason = getattr(network, "why_not", {}).get(net.placement)
         lacking = f"The network '{net.name}' has no placement '{net.placement}'" + (f": {reason}" if reason else "")
-        raise InputError(f"{lacking}; it has: {', '.join(network.placements)}.")
+        raise InputError(f"{lacking}; it has: {', '.join(placements)}.")
     block = None if net.block is None else Block(name=net.block.name, **_bound(BLOCKS, net.block))
     stages = _mask(net.stages, stage_count(net)) if block else "all"
     return Net.model_validate({"name": net.name, "block": block, "placement": net.placement, "stages": stages, **arguments})

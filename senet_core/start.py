@@ -41,14 +41,19 @@ def start(config: Config, facts: Facts) -> Start:
     y = torch.arange(IMAGES) % len(facts.classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        gradient = _stem_gradient(network, x, y)
+        gradient = _stem_gradient(network, x, y, len(facts.classes))
         found = block_gates(network.train(), [x])
     identity = all(block.dead == block.channels and block.mean == 1 for block in found)
     return Start(gradient, None if identity else dead_share(found))  # one such block among others is a dead one, not an identity
 
 
-def _stem_gradient(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+def _stem_gradient(network: nn.Module, x: torch.Tensor, y: torch.Tensor, classes: int) -> float:
     stem = next(parameter for parameter in network.parameters() if parameter.dim() > 1)
-    loss = cross_entropy(network.train()(x), y)
+    logits = network.train()(x)
+    if logits.shape != (len(x), classes):
+        raise ValueError(
+            f"of {len(x)} images it gives the shape {tuple(logits.shape)}, not ({len(x)}, {classes}), one number for each class"
+        )
+    loss = cross_entropy(logits, y)
     (gradient,) = torch.autograd.grad(loss, [stem])
     return float(gradient.norm())

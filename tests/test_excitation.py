@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pypdf import PdfReader
 from torch import Tensor, nn
 
 import runner
@@ -25,6 +29,7 @@ from ablations.excitation_claims import findings, roles
 from ablations.presets import PRESETS
 from ablations.store import DamagedStore, Store
 from report.excitation_figures import drawn_blocks, drawn_classes
+from report.markup import Table, parse, plain_text
 from senet_core.blocks.no_squeeze import NoSqueeze
 from senet_core.blocks.se import SE
 from senet_core.build import build
@@ -527,6 +532,62 @@ def test_a_page_is_made_of_a_trained_variant_and_nothing_is_computed_twice(
         code, out, _ = ablate(*again)
         assert code == 0 and out.startswith("Report")
     assert made == {path: path.read_bytes() for path in made}
+
+
+def test_the_page_has_the_formats_of_a_report(workspace: Path, ablate: Run) -> None:
+    formats = ("md", "html", "pdf", "tex", "csv")
+    words = ["excitation", "excitation", "sigmoid", "--workspace", workspace, "--threads", 1, "--knockout", "--format", *formats]
+    code, out, err = ablate(*words)
+    assert code == 0, err
+    assert "excitation.md (excitation.html, excitation.pdf, excitation.tex, gates.csv)" in out
+    folder = next(workspace.glob("reports/*/excitation-sigmoid"))
+    tables = [block for block in parse((folder / "excitation.md").read_text(encoding="utf-8")) if isinstance(block, Table)]
+    assert [plain_text(table.caption).partition(":")[0] for table in tables] == ["Table 1", "Table 2"]
+    first, rest = (folder / "excitation.html").read_text(encoding="utf-8").split("\n", 1)
+    assert first == "<!DOCTYPE html>"
+    page = ET.fromstring(rest)
+    for shown, table in zip(page.iter("table"), tables, strict=True):
+        lines = [["".join(cell.itertext()) for cell in line] for line in shown.iter("tr")]
+        assert lines == [[plain_text(cell) for cell in line] for line in (table.head, *table.rows)]
+    assert len(list(page.iter("img"))) == 3
+    assert (folder / "excitation.tex").read_text(encoding="utf-8").count("\\begin{table}") == 2
+    text = "".join("".join(each.extract_text() for each in PdfReader(folder / "excitation.pdf").pages).split())
+    for told in (
+        "Change of the top-1 error",
+        "Block 2.1, ",
+        "shuffled labels, 95 % point",
+        *(plain_text(row[2]) for row in tables[0].rows),
+    ):
+        assert told.replace(" ", "") in text, told
+    with (folder / "gates.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    store = Store(workspace)
+    looks = read(*chosen(store, "excitation", "sigmoid", None, None), store)
+    assert len(lines) == sum(len(look.gates) for look in looks)
+    found = [(look, block) for look in looks for block in look.gates]
+    for line, (one, block) in zip(lines, found, strict=True):
+        known = one.block(block.path)
+        assert known is not None and (line["seed"], line["block"]) == (one.seed, block.path)
+        numbers = [float(line[name]) for name in ("share_between_classes", "sd_over_images", "error_mean_gates")]
+        assert numbers == [block.share, block.spread, known.mean]
+    made = {path: path.read_bytes() for path in folder.iterdir()}
+    assert ablate(*words)[0] == 0
+    assert made == {path: path.read_bytes() for path in made}
+
+
+def test_a_suites_report_names_the_command_of_the_page(workspace: Path, ablate: Run) -> None:
+    assert ablate("report", "excitation", "--workspace", workspace)[0] == 0
+    report = next(workspace.glob("reports/*/report.md"))
+    section = report.read_text(encoding="utf-8").partition("## The role of excitation")[2].partition("##")[0]
+    assert "The gates of the variants relu, tanh, sigmoid are stored by class." in section
+    (command,) = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+    assert command == f"ablate excitation {report.parent.name} sigmoid"
+    assert ablate(*shlex.split(command)[1:], "--workspace", workspace, "--threads", 1)[0] == 0
+    for kept in workspace.glob("trials/*/gates.npz"):
+        kept.unlink()
+    shutil.rmtree(workspace / "excitation")
+    assert ablate("report", "excitation", "--workspace", workspace)[0] == 0
+    assert "The role of excitation" not in report.read_text(encoding="utf-8")
 
 
 def test_redrawing_the_page_loads_no_torch(workspace: Path, ablate: Run) -> None:

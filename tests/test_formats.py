@@ -128,7 +128,7 @@ def test_any_text_shows_its_own_characters(text: str) -> None:
 
 
 def test_characters_that_steer_are_spelled() -> None:
-    assert plain("a\x1b[31mb\u202ec\ud800") == "aU+001B\\[31mbU+202EcU+D800"
+    assert plain("a\x1b[31mb\u202ec\ud800") == "a U+001B\\[31mb U+202E c U+D800"
 
 
 # -- the same in every format
@@ -224,6 +224,8 @@ def test_names_come_out_as_text_in_every_format(tmp_path: Path) -> None:
         ("a--b ,, '' <<", r"a-{}-b ,{}, '{}' $<$$<$"),
         ("é ç Ł ß", r"{\'{e}} {\c{c}} {\L} {\ss}"),
         ("漢 †", r"U+6F22 \textdagger{}"),
+        ("漢字a漢", "U+6F22 U+5B57 a U+6F22"),
+        ("(漢)-字", "(U+6F22)-U+5B57"),
     ],
 )
 def test_latex_shows_the_characters(text: str, shown: str) -> None:
@@ -376,7 +378,8 @@ def test_captions_count() -> None:
 def test_what_no_font_has_is_named_and_spelled() -> None:
     assert missing("r − 16 ± δ × † é Ж א") == []
     assert missing("b漢a\n🦊漢") == ["漢", "🦊"]
-    assert spelled("漢字a 🦊!") == "U+6F22 U+5B57 a U+1F98A!"
+    assert spelled("漢字a 🦊!b漢_") == "U+6F22 U+5B57 a U+1F98A!b U+6F22 _"
+    assert spelled("a×b", "×") == "a U+00D7 b"
     assert named(["漢", "🦊"]) == "U+6F22 (CJK UNIFIED IDEOGRAPH-6F22), U+1F98A (FOX FACE)"
     assert named([chr(0x4E00 + n) for n in range(12)]).endswith(" and 2 more")
 

@@ -63,8 +63,8 @@ def test_a_reference_is_compared_with_nothing(whole: Picture) -> None:
 
 def test_tags_tell_error_difference_and_verdict_in_words(whole: Picture) -> None:
     tags = parent_record(whole, whole.study.variant("none"), running=False).tags
-    assert tags["ablate.error"] == "12.50 ± 1.24"
-    assert tags["ablate.difference"] == "+1.33 [−0.56, +3.23]"
+    assert tags["ablate.error"] == "12.5 ± 1.2"
+    assert tags["ablate.difference"] == "+1.3 [−0.6, +3.2]"
     assert tags["ablate.verdict"] == "open"
     found = whole.verdicts.row(whole.study.variant("none"))
     assert found is not None
@@ -179,8 +179,8 @@ def test_a_shared_trial_names_all_its_places(tmp_path: Path) -> None:
 
 def test_a_note_says_the_finding_and_lists_the_seeds(whole: Picture) -> None:
     note = parent_record(whole, whole.study.variant("none"), running=False).tags[mlflow_notes.NOTE]
-    assert note.startswith("**none** errs on 12.50 ± 1.24 % (n = 3). Against **r=16**: **open, about ")
-    assert "+1.33 [−0.56, +3.23] points over 3 pairs of seeds; Holm-adjusted p 0.094." in note
+    assert note.startswith("**none** errs on 12.5 ± 1.2 % (n = 3). Against **r=16**: **open, about ")
+    assert "+1.3 [−0.6, +3.2] points over 3 pairs of seeds; Holm-adjusted p 0.094." in note
     assert "| 0 | 12.00 | +2.00 | `100000000000` |" in note
 
 

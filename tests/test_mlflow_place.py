@@ -9,6 +9,7 @@ import pytest
 
 from ablations.mlflow_client import artifacts_of, is_server
 from ablations.mlflow_place import public_uri, reason, tracking_uri, unchanged
+from ablations.mlflow_ui import ui
 from senet_core.errors import InputError
 
 
@@ -25,6 +26,23 @@ def test_a_folder_is_refused_as_mlflow_would(tmp_path: Path, folder: str) -> Non
         tracking_uri(tmp_path, folder)
 
 
+def test_an_address_of_no_known_kind_is_refused_without_its_secrets(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="named 'htp'; did you mean 'http'") as told:
+        tracking_uri(tmp_path, "htp://bob:secret@host")
+    assert "secret" not in str(told.value)
+    with pytest.raises(InputError, match="folder such as '…host'"):
+        tracking_uri(tmp_path, "bob:secret@host")
+    assert tracking_uri(tmp_path, "postgresql+psycopg2://bob@host/db").endswith("host/db")
+
+
+def test_a_page_of_a_database_that_cannot_be_opened_is_refused_without_its_secrets(tmp_path: Path) -> None:
+    (tmp_path / "no.db").write_text("no database, " * 100)
+    for uri in (f"sqlite:///{tmp_path}/no.db", "mysql+nosuchdriver://bob:secret@host/db"):
+        with pytest.raises(InputError, match="cannot be opened") as told:
+            ui(uri, tmp_path, None, print)
+        assert "secret" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("uri", "shown"),
     [
@@ -38,6 +56,9 @@ def test_a_folder_is_refused_as_mlflow_would(tmp_path: Path, folder: str) -> Non
         ("http://[::1]:5000", "http://[::1]:5000"),
         ("sqlite:////home/a@b/m.db", "sqlite:////home/a@b/m.db"),
         ("databricks", "databricks"),
+        ("bob:secret@host", "…host"),
+        ("http:/bob:se@cret@host/?token=secret", "…host/"),
+        ("mlflow:http//bob:secret@host", "…host"),
     ],
 )
 def test_a_shown_address_bears_no_secret(uri: str, shown: str) -> None:

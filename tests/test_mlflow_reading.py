@@ -91,6 +91,8 @@ def test_reading_changes_nothing(mirrored: Store, tracker: MlflowTracker) -> Non
     ("given", "wanted", "told"),
     [
         ("http://host", (), "mlflow:URI"),
+        ("http://bob:secret@host", (), "'http://host' is no place"),
+        ("mlflow:http//bob:secret@host", (), "'…host' is no address"),
         ("mlflow:", (), "no address"),
         ("mlflow:sqlite:////nowhere/at/all.db", (), "no file"),
         ("mlflow:http://bob:secret@127.0.0.1:9", (), r"MLflow at http://127\.0\.0\.1:9 cannot be read \(ConnectionRefusedError"),

@@ -30,6 +30,7 @@ FORMS: list[tuple[dict[str, Any], int]] = [
     ({"name": "shufflenet", "units": [2, 2], "widths": [24, 48], "stem": 12}, 8),
     ({"name": "inception", "width": 0.0625}, 16),
     ({"name": "inception_resnet_v2", "units": [1, 1, 1], "dropout": 0.0}, 75),
+    ({"name": "hosted", "model": "squeezenet1_1", "after": ["features.[4-6]"], "options": ["dropout=0.0"]}, 32),
 ]
 
 PINNED: list[list[float]] = [
@@ -47,6 +48,7 @@ PINNED: list[list[float]] = [
     [1.5581791, 1.5843202, 0.6959816],
     [1.1327336, 1.2031661, 1.4976911],
     [1.159162, 4.1454392, 2.0534059],
+    [2.5068435, 1.5287485, 1.5683694],
 ]
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import runner
+from ablations import asked
+from ablations.options import parser, take_recipe
+from ablations.planning import plan_study
+from ablations.suite import SUITES
 from ablations.templating import KINDS, new
+from senet_core.dataset import Arrays, Facts
 from senet_core.errors import InputError
+from senet_core.own_files import mistakes, refuse_arrays
+from senet_core.registry import BLOCKS, NETWORKS, load_file
 
 TINY = ["--preset", "smoke", "--train.epochs", "1", "--seeds", "1", "--threads", "1", "--no-mlflow"]
 SMALL = ["--data.train", "256", "--data.test", "128"]
@@ -122,3 +131,108 @@ def test_block_and_net_block_are_one_option(tmp_path: Path, capsys: pytest.Captu
     words = ["plan", "stages", "--preset", "smoke", "--block", "eca", "--net.block", "se", "--workspace", str(tmp_path)]
     assert runner.main(words) == 2
     assert "say the same" in " ".join(capsys.readouterr().err.split())
+
+
+MISTAKES = [
+    (
+        "suite",
+        ('reference="block",\n        variants', 'reference="block",\n        qestion="",\n        variants'),
+        "qestion: extra inputs are not permitted",
+    ),
+    ("suite", ("return Suite(", "return dict("), "returns dict and no Suite"),
+    ("suite", ("base.train.lr / 2", "base.train.learning_rate / 2"), r"at line 20 of .*no attribute 'learning_rate'"),
+    ("suite", ('("net.block", "train.lr")', '("net.block",)'), "changes train.lr, which is no factor of the suite"),
+    ("network", ("def stage_count", "def stages_count"), "has no attribute 'stage_count'"),
+    ("network", ("    placements: ", "    placement: "), "has no attribute 'placements'"),
+    ("network", ("attach: Attach, *", "attach: Attach, extra, *"), "missing 1 required positional argument: 'extra'"),
+    ("network", ("return self.head(", "return self.haed("), r"at line \d+ of .*no attribute 'haed'"),
+    ("network", ("return self.head(x.mean((2, 3)))", "return x.mean((2, 3))"), r"gives the shape \(16, 64\), not \(16, 10\)"),
+]
+
+
+@pytest.mark.parametrize(("kind", "mistake", "told"), MISTAKES)
+def test_a_mistake_in_a_file_is_a_sentence(tmp_path: Path, kind: str, mistake: tuple[str, str], told: str) -> None:
+    file = new(kind, f"wrong_{kind}", tmp_path)
+    text = file.read_text()
+    assert mistake[0] in text
+    file.write_text(text.replace(*mistake))
+    name = ["wrong_suite"] if kind == "suite" else ["squeeze", "--net.name", "wrong_network"]
+    rest, recipe = take_recipe(["plan", *name, "--preset", "smoke", "--data.train", "256", "--workspace", str(tmp_path / "w")])
+    load_file(file)
+    options = parser(runner.COMMANDS).parse_args(rest)
+    options.recipe = recipe
+    with pytest.raises(InputError, match=told):
+        plan_study(rest[1], asked.order(options), asked.source(options))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"train_images": np.zeros((4, 3, 8, 8), np.uint8)}, r"train images of shape \(4, 3, 8, 8\) .* that is \(N, H, W, C\)"),
+        ({"test_images": np.zeros((2, 8, 8, 3), np.float32)}, "type float32"),
+        ({"test_labels": np.zeros(3, np.int64)}, r"test labels of shape \(3,\)"),
+        ({"train_labels": np.array([0, 1, 2, 1])}, "train labels from 0 to 2; its 2 classes are counted from 0 to 1"),
+    ],
+)
+def test_images_that_do_not_fit_their_facts_are_refused(changes: dict[str, np.ndarray], told: str) -> None:
+    facts = Facts("Mine", ("a", "b"), 8, 3, 4, 2, ())
+    images = {"train_images": np.zeros((4, 8, 8, 3), np.uint8), "test_images": np.zeros((2, 8, 8, 3), np.uint8)}
+    sound = Arrays(**images, train_labels=np.array([0, 1, 0, 1]), test_labels=np.array([0, 1]))
+    refuse_arrays("mine", sound, facts)
+    with pytest.raises(InputError, match=told):
+        refuse_arrays("mine", replace(sound, **changes), facts)
+
+
+def test_our_own_mistakes_keep_their_traceback() -> None:
+    with pytest.raises(KeyError), mistakes("The network 'resnet'", NETWORKS["resnet"]):
+        raise KeyError("ours")
+
+
+SUITE_OF_A_BLOCK = """
+from pathlib import Path
+from ablations.suite import SUITES, Suite, Variant
+from senet_core.registry import load_file
+
+load_file(Path(__file__).with_name("loaded_gate.py"))
+
+
+@SUITES.add("loaded_suite")
+def loaded_suite(setting):
+    base = setting.base.but({"net.block": {"name": "loaded_gate"}})
+    variants = (Variant(name="gate", config=base), Variant(name="none", config=base.but({"net.block": None})))
+    return Suite(name="loaded_suite", title="T", question="Q?", source="S", factor=("net.block",), reference="gate", variants=variants)
+"""
+
+
+def test_an_edited_block_is_trained_anew_and_an_edited_question_trains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, suite = new("block", "loaded_gate", tmp_path), tmp_path / "loaded_suite.py"
+    suite.write_text(SUITE_OF_A_BLOCK)
+    words = ["run", "loaded_suite", *TINY, *SMALL, "--load", str(suite), "--workspace", str(tmp_path / "w")]
+
+    def trained() -> str:
+        for registry in (BLOCKS, SUITES):  # each run is a process of its own for a user
+            for name in ("loaded_gate", "loaded_suite"):
+                registry._entries.pop(name, None)
+        for name in [name for name in sys.modules if name.startswith("loaded_")]:
+            monkeypatch.delitem(sys.modules, name)
+        assert runner.main(words) == 0
+        return capsys.readouterr().out
+
+    assert "2 trained" in trained()
+    suite.write_text(SUITE_OF_A_BLOCK.replace("Q?", "Another question?"))
+    assert "0 trained" in trained()
+    gate.write_text(gate.read_text().replace("* mean + self.shift", "* mean * 2 + self.shift"))
+    assert "1 trained" in trained()
+
+
+def test_what_looks_like_an_option_and_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = new("block", "starless", tmp_path)
+    file.write_text(file.read_text().replace("*, start", "start"))
+    assert runner.main(["check", str(file)]) == 0
+    assert "'start' is no option, as it stands before the *" in capsys.readouterr().out
+    file = new("block", "placeless", tmp_path)
+    file.write_text(file.read_text().replace("channels: int, size: int, *", "channels: int, *"))
+    assert runner.main(["check", str(file)]) == 2
+    assert "built from channels, size" in " ".join(capsys.readouterr().err.split())

@@ -15,12 +15,14 @@ from pypdf import PdfReader
 from test_formats import NASTY, STUDIES, in_one_line
 from test_report import WRONG, key, make_store, make_study
 
+from ablations.rounding import difference_text, error_text, number
 from ablations.store import Store
 from report.captions import Captions
 from report.document import Page, markdown_page, write
+from report.figures import Drawing
 from report.glyphs import fonts
 from report.markup import Table, parse, plain_text
-from report.numbers import difference_text, error_text, number, plain
+from report.numbers import plain
 from report.publishing import Document, faces
 from report.rows import read, rows
 from report.typeset import pdf, typst_source
@@ -34,8 +36,8 @@ def made(tmp_path: Path, wrong: Mapping[str, Sequence[int | None]], **changes: o
 
 
 def text_of(reader: PdfReader) -> str:
-    """The text of all pages in one line, without the places where long words may be broken."""
-    return " ".join(" ".join(page.extract_text() for page in reader.pages).replace("\u200b", "").split())
+    """The text of all pages in one line."""
+    return " ".join(" ".join(page.extract_text() for page in reader.pages).split())
 
 
 def fonts_of(reader: PdfReader) -> dict[str, Any]:
@@ -83,6 +85,52 @@ def test_names_and_their_signs_survive(tmp_path: Path) -> None:
     text = text_of(made(tmp_path, {"[ref]": [50, 52, 53], NASTY: [41, 42, 43], long: [50, 51, 55]}, title=NASTY))
     assert in_one_line(NASTY) in text
     assert long in text.replace(" ", "")
+
+
+@pytest.mark.parametrize("columns", [2, 11])
+def test_a_word_that_fits_its_column_can_be_searched(columns: int) -> None:
+    words = ["no_stage_but_the_last", "Inception-ResNet-v2-SE", "x" * 30, "5.21 ± 0.34"]
+    rows = "\n".join(f"| {plain(word)} |{' 1.23 |' * (columns - 1)}" for word in words)
+    text = text_of(PdfReader(io.BytesIO(pdf(parse(f"| A |{' B |' * (columns - 1)}\n|:--|{'--:|' * (columns - 1)}\n{rows}\n"), {}))))
+    assert all(f"{word} 1.23" in text for word in words)
+
+
+def test_a_word_is_broken_only_where_the_type_would_be_too_small() -> None:
+    long = "one_long_name-" * 9
+    blocks = parse(f"| A |{' B |' * 9}\n|:--|{'--:|' * 9}\n| {plain(long)} |{' 12.34 |' * 9}\n| a_name_of_sixteen |{' 5.67 |' * 9}\n")
+    found = text_of(PdfReader(io.BytesIO(pdf(blocks, {}))))
+    assert long not in found and long in found.replace(" ", "") and "a_name_of_sixteen 5.67" in found
+    assert not {"\u200b", "\u00ad"} & set(found)
+
+
+def test_a_word_that_is_longer_than_a_line_is_broken_in_other_text_too() -> None:
+    (page,) = PdfReader(io.BytesIO(pdf(parse(f"{'x' * 300}\n"), {}))).pages
+    lines = page.extract_text().splitlines()
+    assert next(len(line) for line in lines if set(line) == {"x"}) < 120 and "".join(lines).count("x") == 300
+
+
+def test_pictures_that_follow_each_other_keep_their_order() -> None:
+    def svg(height: int, text: str) -> Drawing:
+        inside = f"<text x='5' y='20' font-family='DejaVu Sans'>{text}</text>"
+        return Drawing(live=f"<svg xmlns='http://www.w3.org/2000/svg' width='500' height='{height}'>{inside}</svg>".encode())
+
+    figures = {"a.png": svg(600, "first"), "b.png": svg(100, "second"), "c.png": svg(600, "third")}
+    text = (
+        "# T\n\n"
+        + "Some words. " * 300
+        + "\n\n![a](a.png)\n\n![b](b.png)\n\n"
+        + "More words. " * 300
+        + "\n\n## Alone\n\n![c](c.png)\n\nThe end.\n"
+    )
+    found = text_of(PdfReader(io.BytesIO(pdf(parse(text), figures))))
+    assert found.index("first") < found.index("second")
+    assert found.index("Alone") < found.index("third") < found.index("The end.")
+
+
+def test_a_high_table_goes_over_several_pages_with_its_headings(tmp_path: Path) -> None:
+    rows = "\n".join(f"| {plain('a name of some words ' * 30)} | {n} |" for n in range(20))
+    reader = PdfReader(io.BytesIO(pdf(parse(f"| Heading | n |\n|:--|--:|\n{rows}\n"), {})))
+    assert len(reader.pages) > 1 and all("Heading" in page.extract_text() for page in reader.pages)
 
 
 def test_a_glyph_that_no_font_has_is_spelled_and_named(tmp_path: Path) -> None:

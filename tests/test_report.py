@@ -12,13 +12,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from ablations.result import Epoch, Errors, Gates, Provenance, Result, Timing
+from ablations.rounding import decimals, difference_text, error_text, number
 from ablations.statistics import Estimate
 from ablations.store import Correctness, Failure, Store
 from ablations.study import Cost, Start, Study, StudyData, StudyVariant
 from ablations.suite import Claim, Contrast
 from report.document import summary, write
 from report.figures import curves, dots, style
-from report.numbers import decimals, difference_text, error_text, number, plain, widths_text
+from report.numbers import plain, widths_text
 from report.record import command
 from report.rows import read, rows
 from senet_core.config import Config
@@ -298,6 +299,10 @@ def test_an_arm_that_diverges_is_not_called_equivalent(tmp_path: Path) -> None:
     save(store, key(1, 2), None)
     text = page(store, tmp_path)
     assert line(text, "| r=8 ").split("|")[9].strip() == "open (1 of 4 diverged)"
+    gone, _ = make_store(tmp_path / "gone", {"r=16": [50, 52, 54, 51], "r=8": [None] * 4})
+    for seed in range(4):
+        save(gone, key(1, seed), None)
+    assert "r=8 (no pair of seeds)." in page(gone, tmp_path / "gone")
     assert "- Divergence: r=8 1 of 4; counted, never averaged." in text
 
 

@@ -14,9 +14,10 @@ import pytest
 from scipy.stats import t as student
 
 import runner
-from ablations import execution
+from ablations import engines, execution
 from ablations.comparison import Arm, Pair
-from ablations.execution import Stop, Summary
+from ablations.engines import Inline
+from ablations.execution import Summary
 from ablations.measured import arms
 from ablations.planning import DataSource, Order, keyed, plan_study
 from ablations.plans import planned
@@ -25,6 +26,7 @@ from ablations.result import Epoch, Errors, Provenance, Result, Timing
 from ablations.rounds import Rounds
 from ablations.seed_rules import Wish, need, share, unfinished, words
 from ablations.selection import places
+from ablations.stopping import Stop
 from ablations.store import Correctness, Store
 from ablations.study import Cost, Precision, Study, StudyData, StudyVariant
 from ablations.trial import Trial
@@ -83,6 +85,11 @@ def plan_of(study: Study) -> Callable[[Sequence[Seed]], Study]:
 
 def save(store: Store, trial: Trial, wrong: int | None) -> Result:
     """Store a trial with so many wrong images; None is one that diverged."""
+    return store.save_result(made(store, trial, wrong))
+
+
+def made(store: Store, trial: Trial, wrong: int | None) -> Result:
+    """What training would leave for the store, beside the images that were right."""
     digests = {}
     if wrong is not None:
         right = np.arange(IMAGES) >= wrong
@@ -92,7 +99,7 @@ def save(store: Store, trial: Trial, wrong: int | None) -> Result:
     provenance = Provenance(
         created="2025-01-01T00:00:00Z", commit=None, dirty=None, versions={}, device="", execution={}, sittings=1, digests=digests
     )
-    result = Result(
+    return Result(
         key=trial.key,
         config=trial.config,
         seed=trial.seed,
@@ -105,19 +112,19 @@ def save(store: Store, trial: Trial, wrong: int | None) -> Result:
         timing=Timing(epochs=(1.0,), evaluation=0.1, total=1.1, images_per_second=1.0),
         provenance=provenance,
     )
-    return store.save_result(result)
 
 
 def made_up(monkeypatch: pytest.MonkeyPatch, outcome: Outcome) -> list[str]:
     """Let trials be stored instead of trained; returns the list that their places will be in, in the order in which they ran."""
     ran: list[str] = []
 
-    def train(trial: Trial, store: Store, *rest: object, **others: object) -> Result:
+    def compute(trial: Trial, folder: Path, *rest: object, **others: object) -> Result:
+        store = Store(folder.parent.parent)
         place = places(map(store.study, store.studies()))[trial.key][0].partition(": ")[2]
         ran.append(place)
-        return save(store, trial, outcome(place.rpartition(", ")[0], seed_number(canonical(trial.seed))))
+        return made(store, trial, outcome(place.rpartition(", ")[0], seed_number(canonical(trial.seed))))
 
-    monkeypatch.setattr(execution, "train", train)
+    monkeypatch.setattr(engines, "compute", compute)
     return ran
 
 
@@ -132,10 +139,11 @@ def run(store: Store, study: Study, wish: Wish, retry_failed: bool = False) -> t
     """The rounds of a run as the command makes them: what became of the trials, the study in the end, what was said."""
     summary, said, source = Summary(), [], Source(None, None)
     store.root.mkdir(parents=True, exist_ok=True)
-    for turn in Rounds(lambda: [share(wish, store, plan_of(study))], lambda: None, store, source, retry_failed):  # type: ignore[arg-type, return-value]
+    machine: Any = object()
+    engine = Inline(store, source, machine)
+    for turn in Rounds(lambda: [share(wish, store, plan_of(study))], lambda: engine, store, source, retry_failed):
         said += turn.said
-        monkey: Any = object()
-        summary += execution.run(turn.queue, store, source, monkey, [], stop=Stop(), retry_failed=retry_failed)
+        summary += execution.run(turn.queue, store, turn.engine, [], stop=Stop(), retry_failed=retry_failed)
     return summary, store.study(study.name), said
 
 
@@ -242,8 +250,9 @@ def test_studies_of_one_command_get_each_its_own_number(tmp_path: Path, monkeypa
     calm, wild = make_study(["a", "b"]), make_study(["x", "y"], name="wild-quick", suite="wild")
     made_up(monkeypatch, lambda v, seed: noisy(10, 8, ("y",))(v, seed) if v in "xy" else noisy(10, 3)(v, seed))
     source, wish, told = Source(None, None), Wish(half_width=0.5), []
-    for turn in Rounds(lambda: [share(wish, store, plan_of(s)) for s in (calm, wild)], lambda: None, store, source, False):  # type: ignore[arg-type, return-value]
-        execution.run(turn.queue, store, source, object(), [], stop=Stop())  # type: ignore[arg-type]
+    engine = Inline(store, source, object())  # type: ignore[arg-type]
+    for turn in Rounds(lambda: [share(wish, store, plan_of(s)) for s in (calm, wild)], lambda: engine, store, source, False):
+        execution.run(turn.queue, store, turn.engine, [], stop=Stop())
         told.append(len(turn.left))
     calm, wild = store.study(calm.name), store.study(wild.name)
     assert len(calm.seeds) == 5 < len(wild.seeds) and told == [20, 2 * (len(wild.seeds) - 5)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -11,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ablations import attempts, upkeep
 from ablations.result import Epoch, Errors, Provenance, Result, Timing
-from ablations.store import Correctness, DamagedStore, Failure, Store
+from ablations.store import Correctness, DamagedStore, Failure, Store, write_correctness
 from ablations.study import Cost
 from senet_core.config import Config
 from senet_core.errors import InputError
@@ -153,3 +156,73 @@ def test_a_damaged_study_file_is_named(tmp_path: Path) -> None:
         store.study("x")
     with pytest.raises(InputError, match="no study in this workspace named 'y'"):
         store.study("y")
+
+
+# -- locks, disks, leftovers
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    store = Store(tmp_path)
+    for action in (store.usable, lambda: store.exclusively().__enter__(), lambda: store.locked(KEY).__enter__()):
+        with pytest.raises(InputError, match="has no locks"):
+            action()
+
+
+def test_a_file_system_whose_locks_keep_nobody_out_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(tmp_path).usable()
+    monkeypatch.setattr(fcntl, "flock", lambda *arguments: None)
+    with pytest.raises(InputError, match="grants one lock twice"):
+        Store(tmp_path).usable()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_computed_elsewhere_is_published_by_renames_and_only_if_whole(tmp_path: Path) -> None:
+    made = stored(tmp_path / "made").result(KEY)
+    assert made is not None
+    digests = {name: value for name, value in made.provenance.digests.items() if name != "result.json"}
+    result = made.model_copy(update={"provenance": made.provenance.model_copy(update={"digests": digests})})
+    store = Store(tmp_path / "runs")
+    folder = attempts.new(store.trial(KEY))
+    write_correctness(folder / "correct.npz", correctness(12))
+    with pytest.raises(DamagedStore, match=r"correct\.npz is not what was computed"):
+        store.adopt(folder, result)
+    assert store.state(KEY) == "missing"
+    write_correctness(folder / "correct.npz", correctness())
+    (store.trial(KEY) / ".result.json.77").write_text("half")
+    store.adopt(folder, result)
+    assert store.result(KEY) == made
+    assert sorted(path.name for path in store.trial(KEY).iterdir()) == ["correct.npz", "result.json"]
+
+
+def test_trials_of_no_study_are_found_and_removed_unless_they_are_in_use(tmp_path: Path) -> None:
+    from stored_study import make_study, save_all
+
+    store, study = stored(tmp_path), make_study()
+    save_all(store, study)
+    store.trial("ba9876543210").mkdir()
+    assert upkeep.unused(store) == [KEY, "ba9876543210"]
+    before = upkeep.disk_used(tmp_path)
+    with store.locked("ba9876543210") as mine:
+        assert mine
+        assert dict(upkeep.remove(store, [KEY, "ba9876543210", study.variants[0].keys["0"]])) == {
+            KEY: True,
+            "ba9876543210": False,
+            study.variants[0].keys["0"]: False,
+        }
+    assert upkeep.unused(store) == ["ba9876543210"] and upkeep.disk_used(tmp_path) < before
+    assert store.state(study.variants[0].keys["0"]) == "done"
+
+
+def test_sizes_are_told_in_words() -> None:
+    assert [upkeep.size(n) for n in (0, 999, 1000, 12_345_678, 5 * 10**12)] == ["0 bytes", "999 bytes", "1.0 kB", "12.3 MB", "5.0 TB"]
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", "", ".hidden", "a\0b", "a b"])
+def test_a_study_has_the_name_of_a_file_in_its_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be named"):
+        Store(tmp_path).study_path(name)
+    assert Store(tmp_path).study_path("größe-quick-cifar-10-0da0b0").parent == tmp_path / "studies"
