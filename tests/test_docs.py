@@ -39,7 +39,7 @@ NOT_RUN = {
     ("mlflow.md", "ablate ui"): "`ui` serves MLflow's page on 127.0.0.1",
     (
         "mlflow.md",
-        "mlflow server --backend-store-uri postgresql://user@host/mlflow --artifacts-destination s3://bucket",
+        "mlflow server --backend-store-uri postgresql+psycopg2://user@host/mlflow --artifacts-destination s3://bucket",
     ): "names a\nserver or a database instead",
     ("mlflow.md", "ablate run reduction --tracking-uri http://host:5000"): "names a\nserver or a database instead",
     ("mlflow.md", "ablate report reduction --from mlflow:http://host:5000"): "The server is enough to read from",
