@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from ablations import asked, tracking
+from ablations import asked
 from ablations.made import remember, remembered
-from ablations.mlflow_place import need_mlflow, public_uri, tracking_uri
 from ablations.options import parser, take_recipe
 from ablations.plans import sources
 from ablations.presets import PRESETS
@@ -27,17 +26,19 @@ from ablations.selection import places, selected
 from ablations.store import DamagedStore, Store
 from ablations.study import Study
 from ablations.suite import SUITES, Setting
+from ablations.tracking import tracker as tracking
+from ablations.tracking.place import need_mlflow, public_uri, tracking_uri
 from ablations.upkeep import disk_used, remove, size, unused
 from senet_core.errors import InputError, unknown
 from senet_core.files import publish_text
 from senet_core.registry import load_file
 
 if TYPE_CHECKING:
-    from ablations.execution import Observer, Summary
+    from ablations.execution.loop import Observer, Summary
+    from ablations.execution.rounds import Round
+    from ablations.execution.stopping import Patience, Stop
+    from ablations.execution.trial import Trial
     from ablations.planning import DataSource
-    from ablations.rounds import Round
-    from ablations.stopping import Patience, Stop
-    from ablations.trial import Trial
     from report.publishing import Published
 
 console, errors = Console(), Console(stderr=True)
@@ -58,10 +59,10 @@ def list_names(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """What a run would do, what it would take, and what its seeds could tell."""
-    from ablations.execution import trials
-    from ablations.measured import arms
-    from ablations.pricing import is_left, keys_in_order, makespan, prices
-    from ablations.prospects import prospects
+    from ablations.execution.loop import trials
+    from ablations.execution.pricing import is_left, keys_in_order, makespan, prices
+    from ablations.statistics.measured import arms
+    from ablations.statistics.prospects import prospects
     from report.console import print_plan, print_prospects
 
     store, source = Store(options.workspace), asked.source(options)
@@ -84,9 +85,9 @@ def plan(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Train what is missing, then report."""
-    from ablations.execution import Summary
-    from ablations.rounds import Rounds
-    from ablations.stopping import Patience, Stop
+    from ablations.execution.loop import Summary
+    from ablations.execution.rounds import Rounds
+    from ablations.execution.stopping import Patience, Stop
 
     store, source = Store(options.workspace), asked.source(options)
     store.usable()
@@ -157,7 +158,7 @@ def show(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Pages from what is stored, complete or not."""
-    from ablations.mlflow_reading import restored
+    from ablations.tracking.reading import restored
 
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     with restored(options.origin, uri, options.suites) if options.origin else nullcontext(Store(options.workspace)) as store:
@@ -183,7 +184,7 @@ def sync(options: argparse.Namespace) -> int:
 
 def ui(options: argparse.Namespace) -> int:
     """The MLflow UI on this machine only."""
-    from ablations.mlflow_ui import ui as serve
+    from ablations.tracking.ui import ui as serve
 
     serve(_uri(options), options.workspace, options.port, _say)
     return 0
@@ -216,7 +217,7 @@ def cost(options: argparse.Namespace) -> int:
 
 def judge(options: argparse.Namespace) -> int:
     """Verdicts on numbers that you have already: a CSV file of runs, or an MLflow experiment."""
-    from ablations.judging import Asked, judge, runs
+    from ablations.judging.judge import Asked, judge, runs
     from report.judgement_words import text
 
     table = runs(options.file, options.origin, options.experiment)
@@ -342,9 +343,9 @@ def _tracker(
 
 def _trained(turn: Round, options: argparse.Namespace, store: Store, source: DataSource, stop: Stop, patience: Patience) -> Summary:
     """Train what is left of a round, with the live view and the mirror; afterwards hold its price against what it took."""
-    from ablations.execution import run as execute
-    from ablations.pricing import makespan
-    from ablations.progress import Progress
+    from ablations.execution.loop import run as execute
+    from ablations.execution.pricing import makespan
+    from ablations.execution.progress import Progress
 
     slots = turn.engine.slots() if turn.engine else 1
     prices = _priced(turn, options, store, source, slots)
@@ -367,7 +368,7 @@ def _trained(turn: Round, options: argparse.Namespace, store: Store, source: Dat
 
 def _priced(turn: Round, options: argparse.Namespace, store: Store, source: DataSource, slots: int) -> dict[str, float]:
     """What each trial of a round is to take, told in one sentence; the machines of a cluster are not here to be probed."""
-    from ablations.pricing import keys_in_order, makespan, prices
+    from ablations.execution.pricing import keys_in_order, makespan, prices
 
     if not turn.left or options.address is not None:
         return {}

@@ -14,7 +14,7 @@ from senet_core.errors import InputError
 from senet_core.seeds import Seed
 
 if TYPE_CHECKING:
-    from ablations.engines import Engine
+    from ablations.execution.engines import Engine
     from ablations.planning import DataSource, Order
     from ablations.seed_rules import Share, Wish
     from ablations.store import Store
@@ -127,11 +127,11 @@ def engine(options: argparse.Namespace, store: Store, data: DataSource) -> Engin
     if options.workers is None and options.address is None:
         if options.gpu_share is not None:
             raise InputError("--gpu-share is for --workers or --address; one trial at a time has the GPU to itself.")
-        from ablations.engines import Inline
+        from ablations.execution.engines import Inline
 
         return Inline(store, data, machine(options))
-    from ablations.engine_ray import RayEngine, Workers
-    from ablations.mlflow_place import public_uri
+    from ablations.execution.ray_engine import RayEngine, Workers
+    from ablations.tracking.place import public_uri
 
     if options.device.startswith("cuda:"):
         raise InputError(f"--device {options.device} does not go with --workers or --address: Ray chooses the GPU; give --device cuda.")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ablations import gates_file
+from ablations.execution.provenance import commit, versions
 from ablations.planning import DataSource
-from ablations.provenance import commit, versions
 from ablations.result import Result
 from ablations.selection import selected
 from ablations.store import DamagedStore, Store

@@ -25,10 +25,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ablations.claims import Answer, decide
-from ablations.comparison import Arm, Comparison, Comparisons, Pair, Rule, compare
 from ablations.excitation import Look
-from ablations.statistics import Estimate
+from ablations.statistics.claims import Answer, decide
+from ablations.statistics.comparison import Arm, Comparison, Comparisons, Pair, Rule, compare
+from ablations.statistics.estimation import Estimate
 from ablations.study import Study
 from ablations.suite import Claim, Contrast
 from senet_core.class_gates import ClassGates
@@ -149,6 +149,6 @@ def _spread(path: str) -> str:
 
 
 def _unmeasured(variant: str, reference: str) -> Comparison:
-    """A comparison of which nothing is stored: without it, ``ablations.claims`` would take the two for one network."""
+    """A comparison of which nothing is stored: without it, ``ablations.statistics.claims`` would take the two for one network."""
     nothing = Estimate(None, None, None, 0)
     return Comparison(variant, reference, 0, nothing, nothing, reason="not measured; --knockout measures it")

@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
+from ablations.execution.provenance import versions
 from ablations.planning import DataSource, Order, base_config, keyed, plan_study
-from ablations.provenance import versions
 from ablations.study import Study
 from senet_core.config import canonical
 from senet_core.files import publish_text

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablations.comparison import Arm, Pair
 from ablations.extension import Plan, extended, settled
-from ablations.measured import arms
-from ablations.power import stein_seeds
-from ablations.statistics import paired
+from ablations.statistics.comparison import Arm, Pair
+from ablations.statistics.estimation import paired
+from ablations.statistics.measured import arms
+from ablations.statistics.power import stein_seeds
+from ablations.statistics.verdicts import decide, family
 from ablations.store import Store
 from ablations.study import Precision, Study
-from ablations.verdicts import decide, family
 from senet_core.config import canonical
 from senet_core.errors import InputError
 from senet_core.seeds import normal_seed, seed_number, varied
@@ -147,7 +147,7 @@ class Need:
 
 
 def need(study: Study, found: Mapping[str, Arm]) -> Need | None:
-    """What the study's precision asks for, by its first stage alone; ``found`` are its arms (``ablations.measured.arms``).
+    """What the study's precision asks for, by its first stage alone; ``found`` are its arms (``ablations.statistics.measured.arms``).
 
     None where it has no precision, or where a trial of the first stage has not come to an end.
     """

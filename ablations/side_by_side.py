@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ablations.matching import Match, matched
 from ablations.result import Result
 from ablations.selection import selected
-from ablations.statistics import Estimate, interval, paired_difference
+from ablations.statistics.estimation import Estimate, interval, paired_difference
 from ablations.store import DamagedStore, Store
 from ablations.study import Study, StudyVariant
 from ablations.training_time import TrainingTime

@@ -20,7 +20,8 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations import attempts, gates_file
+from ablations import gates_file
+from ablations.execution import attempts
 from ablations.result import Result
 from ablations.study import Study
 from senet_core.class_gates import ClassGates

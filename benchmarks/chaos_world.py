@@ -27,7 +27,7 @@ import mlflow  # noqa: F401  # for the drivers
 import torch  # noqa: F401
 
 import runner
-from ablations.mlflow_client import opened
+from ablations.tracking.client import opened
 
 T = TypeVar("T")
 KINDS = ("SIGKILL", "SIGTERM", "full disk", "server", "second driver")

@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from ablations.mlflow_place import public_uri, tracking_uri
+from ablations.execution.trial import Trial
 from ablations.planning import Order, plan_study
 from ablations.presets import preset
 from ablations.result import Epoch, Errors, Provenance, Result, Timing
 from ablations.store import Correctness, Store
 from ablations.study import Study, StudyVariant
-from ablations.tracking import MlflowTracker, SyncCount
-from ablations.trial import Trial
+from ablations.tracking.place import public_uri, tracking_uri
+from ablations.tracking.tracker import MlflowTracker, SyncCount
 from benchmarks.step_time import FACTS
 from senet_core.training.execution import choose, pick_device
 from senet_core.training.probe import seconds_per_trial

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablations import power, statistics
-from ablations.comparison import Arm, Comparison, Pair, Rule, compare
-from ablations.statistics import Array
+from ablations.statistics import estimation, power
+from ablations.statistics.comparison import Arm, Comparison, Pair, Rule, compare
+from ablations.statistics.estimation import Array
 from benchmarks.validity_cells import Cell, standard
 from benchmarks.validity_page import Check, Means, Scale, Section, percent
 
@@ -71,9 +71,9 @@ def _divergence(scale: Scale) -> Section:
     return Section(
         "Arms that diverge",
         f"{scale.few:,} families of four contrasts with true differences 0 unless said otherwise, δ = {DELTA:g} times the seed noise, "
-        "decided by `ablations.comparison`. Told of d, in families where a seed of it diverged: better / equivalent or negligible / worse "
-        "/ no verdict (%). Dropped: how often it would be called better / equivalent or negligible were diverged seeds taken for missing. "
-        "False: families with a declared difference of any kind where all arms are alike.",
+        "decided by `ablations.statistics.comparison`. Told of d, in families where a seed of it diverged: better / "
+        "equivalent or negligible / worse / no verdict (%). Dropped: how often it would be called better / equivalent or negligible were "
+        "diverged seeds taken for missing. False: families with a declared difference of any kind where all arms are alike.",
         ["family", "n", "told", "dropped", "false"],
         rows,
         [
@@ -133,7 +133,7 @@ def _against_itself(scale: Scale) -> Section:
         generator = scale.generator(5, stream)
         shares = np.zeros(scale.few)
         for number in range(scale.few):
-            found = statistics.false_alarms(standard(errors, (n,), generator).tolist(), generator, ALPHA, limit=200)
+            found = estimation.false_alarms(standard(errors, (n,), generator).tolist(), generator, ALPHA, limit=200)
             assert found is not None  # six seeds or more, which vary
             shares[number] = found.alarms / found.splits
         mean, deviation = float(shares.mean()), float(shares.std())
@@ -179,7 +179,7 @@ def _studies(correlation: float, n: int, scale: Scale, stream: int) -> Iterator[
 
 def _measured(table: Array) -> float:
     samples = [{str(seed): float(value) for seed, value in enumerate(row)} for row in table]
-    measured = statistics.seed_correlation(samples[1:], samples[0])
+    measured = estimation.seed_correlation(samples[1:], samples[0])
     assert measured is not None  # three seeds or more, which vary
     return measured
 
@@ -195,7 +195,7 @@ def _components(scale: Scale) -> Section:
     for _ in range(scale.few):
         seed, image = generator.standard_normal((SEEDS, 1)), generator.standard_normal((1, IMAGES))
         table = TRUE["seed"] * seed + TRUE["image"] * image + TRUE["rest"] * generator.standard_normal((SEEDS, IMAGES))
-        found = statistics.components(table)
+        found = estimation.components(table)
         for name, value in {"seed": found.seed, "image": found.image, "rest": found.rest, "error": found.error}.items():
             means.add(np.array([value**2]), name)
             squares.add(np.array([value**4]), name)
@@ -227,8 +227,8 @@ def _power(scale: Scale) -> Section:
     rows, worst, settings = [], 0.0, [(n, true) for n in (3, 5, 7, 10, 14, 20) for true in (0.5, 1.0, 1.5)]
     for stream, (n, true) in enumerate(settings):
         differences = scale.generator(8, stream).standard_normal((scale.draws, n))
-        found = statistics.paired(differences + true, np.zeros(n))
-        same = statistics.paired(differences, np.zeros(n))
+        found = estimation.paired(differences + true, np.zeros(n))
+        same = estimation.paired(differences, np.zeros(n))
         pairs = {
             "seen": (power.power_of_difference(true, 1, n, ALPHA / 4), float((found.p() <= ALPHA / 4).mean())),
             "same": (power.power_of_equivalence(0, 1, n, true, ALPHA), float((same.equivalence_p(true) <= ALPHA).mean())),

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from ablations.statistics import Array
+from ablations.statistics.estimation import Array
 
 SPREADS = {
     "equal": (1.0, 1.0, 1.0, 1.0, 1.0),

@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from ablations import statistics
-from ablations.statistics import Array, Difference
+from ablations.statistics import estimation
+from ablations.statistics.estimation import Array, Difference
 from benchmarks.validity_cells import HEADER, Cell, against_reference, cells
 from benchmarks.validity_page import Check, Means, Scale, Section, percent
 
 ALPHA = 0.05
 VARIANTS = 4
 CANDIDATES: Mapping[str, Callable[[Array], Difference]] = {
-    "paired t": lambda table: statistics.paired(*against_reference(table)),
-    "pooled": lambda table: statistics.pooled(table, 0),
-    "moderated": lambda table: statistics.moderated(table, 0),
+    "paired t": lambda table: estimation.paired(*against_reference(table)),
+    "pooled": lambda table: estimation.pooled(table, 0),
+    "moderated": lambda table: estimation.moderated(table, 0),
 }
 DEFAULT = "paired t"
-"""What ``ablations.comparison`` uses; the simulation must come to the same."""
+"""What ``ablations.statistics.comparison`` uses; the simulation must come to the same."""
 FAMILIES: Mapping[str, tuple[float, ...]] = {
     "all 0": (0, 0, 0, 0),
     "two 0": (2, -2, 0, 0),
@@ -60,13 +60,13 @@ def _counted(cell: Cell, scale: Scale, stream: int) -> Means:
 
 
 def _compared(table: Array, true: Array) -> Difference:
-    return statistics.paired(*against_reference(table + np.array([0.0, *true])[:, None]))
+    return estimation.paired(*against_reference(table + np.array([0.0, *true])[:, None]))
 
 
 def _count_family(means: Means, name: str, difference: Difference, true: Array) -> None:
-    adjusted = statistics.holm(difference.p())
+    adjusted = estimation.holm(difference.p())
     declared, zero = adjusted <= ALPHA, true == 0
-    low, high = statistics.simultaneous(difference, adjusted, VARIANTS, ALPHA)
+    low, high = estimation.simultaneous(difference, adjusted, VARIANTS, ALPHA)
     outside = (low >= 0) | (high <= 0)  # an end that stands at 0 does not include it
     means.add((declared & zero).any(-1), "false", name)
     means.add((declared & ~zero & (np.sign(difference.mean) != np.sign(true))).any(-1), "wrong way", name)
@@ -81,7 +81,7 @@ def _often_printed(scale: Scale) -> Section:
         means, generator = Means(), scale.generator(9, stream)
         for _ in range(0, scale.few, BATCH):
             differences = generator.standard_normal((BATCH, n))
-            found = statistics.paired(differences, np.zeros(n))
+            found = estimation.paired(differences, np.zeros(n))
             resampled = np.take_along_axis(differences[:, None], generator.integers(0, n, (BATCH, RESAMPLES, n)), -1).mean(-1)
             ends = {
                 "t": found.interval(1 - ALPHA),

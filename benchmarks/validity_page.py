@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations.statistics import Array
+from ablations.statistics.estimation import Array
 
 
 @dataclass(frozen=True)

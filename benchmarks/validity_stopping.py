@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
-from ablations import power, statistics
-from ablations.statistics import Array
+from ablations.statistics import estimation, power
+from ablations.statistics.estimation import Array
 from benchmarks.validity_cells import CHUNK, Cell, against_reference, standard
 from benchmarks.validity_page import Check, Means, Scale, Section, percent
 
@@ -76,11 +76,11 @@ def _differences(errors: str, contrasts: int, scale: Scale, stream: int) -> Iter
 
 def _two_stages(differences: Array, first: int, half_width: float) -> tuple[Array, Array]:
     """Whether each of Stein's intervals covers, and how many seeds they took."""
-    deviations = statistics.paired(differences[..., :first], np.zeros(first)).error.max(-1) * np.sqrt(first)
+    deviations = estimation.paired(differences[..., :first], np.zeros(first)).error.max(-1) * np.sqrt(first)
     seeds = np.array([min(MOST, power.stein_seeds(float(one), first, half_width)) for one in deviations])
     covered = np.zeros(differences.shape[:-1])
     for n in np.unique(seeds):
-        low, high = statistics.two_stage(differences[seeds == n, :, :n], np.zeros(n), first).interval(1 - ALPHA)
+        low, high = estimation.two_stage(differences[seeds == n, :, :n], np.zeros(n), first).interval(1 - ALPHA)
         covered[seeds == n] = (low <= 0) & (high >= 0)
     return covered, seeds.astype(float)
 
@@ -90,7 +90,7 @@ def _until_narrow(differences: Array, first: int, half_width: float) -> tuple[Ar
     covered, seeds = np.zeros(differences.shape[:-1]), np.zeros(len(differences))
     going = np.arange(len(differences))
     for n in range(first, MOST + 1):
-        low, high = statistics.paired(differences[going, :, :n], np.zeros(n)).interval(1 - ALPHA)
+        low, high = estimation.paired(differences[going, :, :n], np.zeros(n)).interval(1 - ALPHA)
         stops = ((high - low) / 2 <= half_width).all(-1) | (n == MOST)
         covered[going[stops]], seeds[going[stops]] = ((low <= 0) & (high >= 0))[stops], n
         going = going[~stops]
@@ -175,9 +175,9 @@ def _settled(table: Array, procedure: Procedure, delta: float) -> tuple[Array, A
     different = np.zeros((len(table), 4), dtype=bool)
     equivalent = np.zeros_like(different)
     for n in procedure.looks:
-        found = statistics.paired(*against_reference(table[..., :n]))
+        found = estimation.paired(*against_reference(table[..., :n]))
         open_still = ~(different | equivalent)
-        declared = statistics.holm(found.p()) <= procedure.level
+        declared = estimation.holm(found.p()) <= procedure.level
         different |= open_still & declared
         equivalent |= open_still & ~declared & (found.equivalence_p(delta) <= procedure.level)
     return different, equivalent

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ablations.comparison import FEWEST
 from ablations.published import published
+from ablations.statistics.comparison import FEWEST
 from ablations.study import Study
 from report.numbers import plain
 from report.rows import Row, one_reference

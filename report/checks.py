@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ablations.noise import false_alarm_check
-from ablations.rounding import number
+from ablations.statistics.noise import false_alarm_check
+from ablations.statistics.rounding import number
 from report.numbers import plain
 from report.rows import Reading
 

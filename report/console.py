@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ablations.presets import PRESETS
-from ablations.prospects import Prospects
 from ablations.start_warnings import start_warnings
+from ablations.statistics.prospects import Prospects
 from ablations.store import State, Store
 from ablations.study import Study
 from ablations.suite import Suite

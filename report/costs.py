@@ -82,7 +82,7 @@ def _cells(line: Comparison) -> tuple[str, ...]:
 
 def markdown(lines: Sequence[Comparison], counted: Sequence[Score]) -> str:
     """A page: the conventions, what each counting gives, and every figure with the reason where ours differs."""
-    from ablations.rounding import NONE
+    from ablations.statistics.rounding import NONE
     from report.numbers import plain
 
     parts = [f"# {TITLE}", summary(lines), "\n".join(f"- {plain(sentence)}" for sentence in CONVENTIONS)]

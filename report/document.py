@@ -14,9 +14,9 @@ from pathlib import Path
 
 import jinja2
 
-from ablations.claims import Answer
-from ablations.comparison import FEWEST
 from ablations.published import published
+from ablations.statistics.claims import Answer
+from ablations.statistics.comparison import FEWEST
 from ablations.store import Store
 from ablations.study import Study
 from report import captions, several

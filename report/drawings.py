@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from ablations.comparison import FEWEST
+from ablations.statistics.comparison import FEWEST
 from report.figures import Drawing, curves_figure, differences_figure, dots_figure, drawn, style
 from report.numbers import plain
 from report.pareto import pareto_figure

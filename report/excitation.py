@@ -15,11 +15,11 @@ from pathlib import Path
 import jinja2
 from matplotlib.figure import Figure
 
-from ablations.comparison import FEWEST
 from ablations.excitation import Look, read
 from ablations.excitation_claims import Findings, findings
-from ablations.rounding import NONE, difference_text, error_text, number, p_text
-from ablations.statistics import interval
+from ablations.statistics.comparison import FEWEST
+from ablations.statistics.estimation import interval
+from ablations.statistics.rounding import NONE, difference_text, error_text, number, p_text
 from ablations.store import Store
 from ablations.study import Study, StudyVariant
 from report.captions import Captions

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ablations.comparison import FEWEST, Comparison
 from ablations.excitation import Look
 from ablations.excitation_claims import Findings
+from ablations.statistics.comparison import FEWEST, Comparison
 from report.figures import BLUE, COLOURS, DASHES, GREY, RED, interval_line
 from report.names import legend_name
 from senet_core.class_gates import HIGH, LOW, ClassGates

@@ -6,12 +6,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from ablations.claims import Part
-from ablations.comparison import FEWEST, Comparison
 from ablations.excitation import Look, drawable
 from ablations.excitation_claims import Roles
-from ablations.rounding import difference_text, p_text
-from ablations.statistics import Estimate
+from ablations.statistics.claims import Part
+from ablations.statistics.comparison import FEWEST, Comparison
+from ablations.statistics.estimation import Estimate
+from ablations.statistics.rounding import difference_text, p_text
 from ablations.store import Store
 from ablations.study import Study
 from report.numbers import plain

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ablations.comparison import Comparison
+from ablations.statistics.comparison import Comparison
 from report.names import Stack, height, legend_name, wrapped
 from report.rows import Curve, Row
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablations.judging import Judgement
+from ablations.judging.judge import Judgement
 from report.judgement_figure import draw
 from report.judgement_words import answer, cells, escaped, headings, notes, reasons
 from report.publishing import write_files

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ablations.comparison import FEWEST, Comparison
-from ablations.judging import Judgement
-from ablations.statistics import Estimate, interval
+from ablations.judging.judge import Judgement
+from ablations.statistics.comparison import FEWEST, Comparison
+from ablations.statistics.estimation import Estimate, interval
 from report.figures import BLUE, DOTS, EQUAL, GREY, MEAN, RED, Drawing, drawn, stacked, style
 from report.judgement_words import count
 from report.names import Stack, wrapped

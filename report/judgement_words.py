@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from rich.cells import cell_len
 
-from ablations.comparison import FEWEST, Arm, Comparison
-from ablations.judging import Judgement
-from ablations.rounding import NONE, number, p_text
-from ablations.statistics import Estimate, interval
+from ablations.judging.judge import Judgement
+from ablations.statistics.comparison import FEWEST, Arm, Comparison
+from ablations.statistics.estimation import Estimate, interval
+from ablations.statistics.rounding import NONE, number, p_text
 from report.numbers import plain
 
 Escape = Callable[[str], str]

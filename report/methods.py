@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ablations.comparison import FEWEST
+from ablations.statistics.comparison import FEWEST
 from ablations.study import Study
 from report.captions import images_text
 from report.numbers import macs_text, plain

@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations.measured import arms
-from ablations.noise import ImageNoise, SourceNoise, difference_components, error_components, noise_sources
-from ablations.rounding import number
+from ablations.statistics.measured import arms
+from ablations.statistics.noise import ImageNoise, SourceNoise, difference_components, error_components, noise_sources
+from ablations.statistics.rounding import number
 from ablations.store import Store
 from report.numbers import plain
 from report.rows import Reading

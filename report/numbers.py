@@ -1,4 +1,4 @@
-"""Names, sizes and times as Markdown text; numbers with their intervals are in ``ablations.rounding``."""
+"""Names, sizes and times as Markdown text; numbers with their intervals are in ``ablations.statistics.rounding``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
-from ablations.rounding import NONE
+from ablations.statistics.rounding import NONE
 from report.glyphs import spelled
 
 HOURS = 90

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablations.comparison import FEWEST
+from ablations.statistics.comparison import FEWEST
 from report.figures import BLUE, GREY, interval_line, stacked
 from report.names import Stack, wrapped
 from report.rows import Reading, Row

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import shorten
 
-from ablations.comparison import FEWEST
-from ablations.power import MOST, POWER
-from ablations.prospects import ClaimProspect, Noise, Outlook, Prospect, Prospects, weakest
-from ablations.rounding import decimals, number
+from ablations.statistics.comparison import FEWEST
+from ablations.statistics.power import MOST, POWER
+from ablations.statistics.prospects import ClaimProspect, Noise, Outlook, Prospect, Prospects, weakest
+from ablations.statistics.rounding import decimals, number
 
 WIDTH = 56
 """The most characters of a claim; the plan has its whole text nowhere, the report does."""

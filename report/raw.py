@@ -7,9 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ablations.comparison import Comparison
 from ablations.excitation import Look
-from ablations.statistics import Estimate
+from ablations.statistics.comparison import Comparison
+from ablations.statistics.estimation import Estimate
 from report.rows import Reading, Row
 from senet_core.class_gates import HIGH, LOW, ClassGates
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Any
 
-from ablations.rounding import NONE
 from ablations.seed_rules import words
+from ablations.statistics.rounding import NONE
 from ablations.study import Study
 from report.numbers import plain
 from report.rows import Cell, Reading

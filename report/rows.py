@@ -16,13 +16,13 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations.comparison import Arm, Comparison
 from ablations.published import published
 from ablations.result import Result
-from ablations.statistics import Estimate, interval, seed_correlation
+from ablations.statistics.comparison import Arm, Comparison
+from ablations.statistics.estimation import Estimate, interval, seed_correlation
+from ablations.statistics.verdicts import Verdicts, decide
 from ablations.store import DamagedStore, State, Store
 from ablations.study import Start, Study, StudyVariant
-from ablations.verdicts import Verdicts, decide
 
 REASONS: Mapping[State, str] = {
     "missing": "not started, or stopped before its first checkpoint",
@@ -168,7 +168,7 @@ class Reading:
         return _provenance({cell.key: cell.result for cell in self.cells}.values())
 
     def seed_correlation(self) -> float | None:
-        """How much of the seeds' effect variants and reference have in common (``ablations.statistics.seed_correlation``)."""
+        """How much of the seeds' effect variants and reference have in common (``ablations.statistics.estimation.seed_correlation``)."""
         reference = self.errors(self.study.reference)
         others = [v for v in self.study.variants if v.same_as is None and v.name != self.study.reference]
         return seed_correlation([self.errors(variant.name) for variant in others], reference)

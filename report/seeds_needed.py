@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ablations.comparison import FEWEST, Comparison
-from ablations.power import MOST, POWER, power_of_difference, power_of_equivalence, seeds_for
+from ablations.statistics.comparison import FEWEST, Comparison
+from ablations.statistics.power import MOST, POWER, power_of_difference, power_of_equivalence, seeds_for
 from report.figures import BLUE, GREY, RED
 
 POINTS = 60

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ablations.comparison import FEWEST, Comparison
-from ablations.rounding import NONE, difference_text
-from ablations.statistics import Estimate
+from ablations.statistics.comparison import FEWEST, Comparison
+from ablations.statistics.estimation import Estimate
+from ablations.statistics.rounding import NONE, difference_text
 from report.captions import Captions
 from report.markup import headings, parse
 from report.methods import factor_text

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablations.matching import Match
-from ablations.rounding import NONE, difference_text, error_text, number, spoken_for
 from ablations.side_by_side import Place, SharedVariant, StudyPair, VariantPair, WorkspacePair
+from ablations.statistics.rounding import NONE, difference_text, error_text, number, spoken_for
 from ablations.study import StudyVariant
 from ablations.training_time import TrainingTime
 from report.numbers import macs_text, plain, widths_text

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pandas as pd
 
-from ablations.comparison import FEWEST, Comparison
 from ablations.published import published
-from ablations.rounding import NONE, difference_text, error_text, number, p_text, spoken_for
+from ablations.statistics.comparison import FEWEST, Comparison
+from ablations.statistics.rounding import NONE, difference_text, error_text, number, p_text, spoken_for
 from ablations.study import Study
 from report.numbers import macs_text, plain, widths_text
 from report.rows import Reading, Row, one_reference

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from ablations.claims import Answer, Part
-from ablations.comparison import FEWEST, Comparison, Word
 from ablations.published import published
-from ablations.rounding import NONE, decimals, difference_text, error_text, number, p_text, spoken_for
+from ablations.statistics.claims import Answer, Part
+from ablations.statistics.comparison import FEWEST, Comparison, Word
+from ablations.statistics.rounding import NONE, decimals, difference_text, error_text, number, p_text, spoken_for
 from ablations.study import Study
 from report.numbers import plain, time_text
 from report.rows import Reading, Row, one_reference

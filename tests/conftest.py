@@ -11,9 +11,9 @@ import pytest
 import torch
 from stored_study import make_study
 
-from ablations.mlflow_place import tracking_uri
 from ablations.store import Store
-from ablations.tracking import MlflowTracker
+from ablations.tracking.place import tracking_uri
+from ablations.tracking.tracker import MlflowTracker
 from senet_core.dataset import Arrays, Facts
 
 IMAGES = Path(__file__).resolve().parent.parent / "data" / "cifar10-jpeg"
@@ -67,7 +67,7 @@ def no_server_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database; its tables take seconds to make, a copy takes none."""
-    from ablations.mlflow_runs import Runs
+    from ablations.tracking.runs import Runs
 
     folder = tmp_path_factory.mktemp("template")
     Runs(f"sqlite:///{folder}/mlflow.db", folder)

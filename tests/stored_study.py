@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablations.mlflow_place import tracking_uri
+from ablations.execution.trial import Trial
 from ablations.result import Epoch, Errors, Provenance, Result, Timing
 from ablations.store import Correctness, Store
 from ablations.study import Cost, Study, StudyData, StudyVariant
-from ablations.tracking import Tracker
-from ablations.trial import Trial
+from ablations.tracking.place import tracking_uri
+from ablations.tracking.tracker import Tracker
 from senet_core.config import Config, differences
 
 if TYPE_CHECKING:

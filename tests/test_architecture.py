@@ -81,7 +81,7 @@ def test_package_faces_are_empty_but_for_a_docstring() -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import runner; runner.main(['list'])", "import ablations.execution, ablations.trial, ablations.planning"]
+    "statement", ["import runner; runner.main(['list'])", "import ablations.execution.loop, ablations.execution.trial, ablations.planning"]
 )
 def test_light_commands_load_neither_torch_nor_mlflow(statement: str) -> None:
     heavy = {"torch", "mlflow", "pandas", "matplotlib"}

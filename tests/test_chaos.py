@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations import mlflow_client
-from ablations.mlflow_client import opened
+from ablations.tracking import client as mlflow_client
+from ablations.tracking.client import opened
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,9 +28,9 @@ def test_the_judge_of_the_faults_finds_what_is_wrong(tmp_path: Path) -> None:
     """A judge that never finds anything would pass every fault."""
     from stored_study import make_study, save_all
 
-    from ablations.mlflow_place import tracking_uri
     from ablations.store import Store
-    from ablations.tracking import MlflowTracker, sync
+    from ablations.tracking.place import tracking_uri
+    from ablations.tracking.tracker import MlflowTracker, sync
     from benchmarks.chaos_check import differences, outcomes
 
     store, study = Store(tmp_path), make_study()

@@ -6,9 +6,9 @@ from typing import Literal
 
 import pytest
 
-from ablations.claims import Answer, decide
-from ablations.comparison import Arm, Comparison, Comparisons, Divergence, Pair, Rule, Word, compare
-from ablations.statistics import Estimate
+from ablations.statistics.claims import Answer, decide
+from ablations.statistics.comparison import Arm, Comparison, Comparisons, Divergence, Pair, Rule, Word, compare
+from ablations.statistics.estimation import Estimate
 from ablations.suite import Claim, Contrast
 
 Expectation = Literal["better", "worse", "equivalent"]

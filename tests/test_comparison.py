@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ablations import statistics
-from ablations.comparison import Arm, Comparison, Divergence, Pair, Rule, compare, declared
+from ablations.statistics import estimation
+from ablations.statistics.comparison import Arm, Comparison, Divergence, Pair, Rule, compare, declared
 
 SEEDS = tuple("0123456789")
 REFERENCE = [20.0, 20.2, 19.8, 20.1, 19.9]
@@ -111,9 +111,9 @@ def test_what_a_report_decides_is_what_was_simulated() -> None:
     """``compare`` says of each of 200 random families what the array functions, which the validity benchmark simulates, say of all."""
     generator = np.random.default_rng(11)
     tables = generator.normal(20, 1, (200, 4, 5)) + np.array([0, 0, 1.5, 3])[:, None]
-    found = statistics.paired(tables[:, 1:], tables[:, :1])
-    adjusted = statistics.holm(found.p())
-    low, high = statistics.simultaneous(found, adjusted, 3)
+    found = estimation.paired(tables[:, 1:], tables[:, :1])
+    adjusted = estimation.holm(found.p())
+    low, high = estimation.simultaneous(found, adjusted, 3)
     within = found.equivalence_p(1.6) <= 0.05
     words = set()
     for number, table in enumerate(tables):
@@ -389,7 +389,7 @@ def test_what_a_look_decides_stays() -> None:
 def test_each_declared_look_decides_at_its_share_of_alpha() -> None:
     # t = -5.2 with 2 degrees: p = 0.035, enough at 5 % and not at 2.5 %
     three_seeds = [-0.8, -1.4, -0.8]
-    p = float(statistics.paired(np.array(three_seeds), np.zeros(3)).p())
+    p = float(estimation.paired(np.array(three_seeds), np.zeros(3)).p())
     assert 0.025 < p < 0.05
     assert _looked([*three_seeds, None, None, None], looks=LOOKS[:1], planned=1).word == "better"
     first = _looked([*three_seeds, None, None, None], looks=LOOKS[:1])
@@ -401,7 +401,7 @@ def test_each_declared_look_decides_at_its_share_of_alpha() -> None:
 def test_the_intervals_of_a_look_share_alpha_and_the_own_one_does_not() -> None:
     differences = np.array([-0.8, -1.4, -0.8])
     one = _looked([*differences, None, None, None], looks=LOOKS[:1])
-    found = statistics.paired(differences, np.zeros(3))
+    found = estimation.paired(differences, np.zeros(3))
     assert (one.own.low, one.all.low) == pytest.approx((float(found.interval(0.95)[0]), float(found.interval(0.975)[0])))
     assert one.smallest_delta == pytest.approx(float(found.smallest_delta(0.025)))
 

@@ -12,14 +12,15 @@ import pytest
 from stored_study import make_result, make_study, make_trial
 
 import runner
-from ablations import attempts, engines, execution, pricing
-from ablations.engines import Advanced, Broken, Computed, Engine, Inline, Lost, Raised, Tell
-from ablations.execution import Summary
+from ablations.execution import attempts, engines, pricing
+from ablations.execution import loop as execution
+from ablations.execution.engines import Advanced, Broken, Computed, Engine, Inline, Lost, Raised, Tell
+from ablations.execution.loop import Summary
+from ablations.execution.stopping import Patience, Stop, cause
+from ablations.execution.trial import Trial
 from ablations.planning import DataSource
 from ablations.result import Epoch, Result
-from ablations.stopping import Patience, Stop, cause
 from ablations.store import Correctness, Store, write_correctness
-from ablations.trial import Trial
 from senet_core.training.loop import Interrupted
 
 STUDY = make_study()
@@ -132,7 +133,7 @@ def test_an_error_of_the_users_own_files_is_a_failure_of_the_trial(tmp_path: Pat
 
 def test_time_that_is_up_stops_at_the_next_step_and_leaves_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(float(second) for second in range(1000))
-    monkeypatch.setattr("ablations.stopping.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("ablations.execution.stopping.time.monotonic", lambda: next(now))
 
     def compute(trial: Trial, folder: Path, *rest: object, should_stop: Callable[[], bool], **others: object) -> Result:
         for _ in range(10):
@@ -295,10 +296,10 @@ def test_a_wrong_limit_is_a_sentence(words: list[str], sentence: str, tmp_path: 
 
 
 def test_without_ray_a_sentence_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ablations.engine_ray import RayEngine, Workers
+    from ablations.execution.ray_engine import RayEngine, Workers
     from senet_core.errors import InputError
 
-    monkeypatch.setattr("ablations.engine_ray.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("ablations.execution.ray_engine.importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=re.escape("pip install 'senet-ablations[ray]'")):
         RayEngine(Store(tmp_path), DataSource(None, None), Workers(2, None, 1, "cpu"))
 

@@ -17,10 +17,10 @@ import pytest
 from scipy.stats import ttest_rel
 
 import runner
-from ablations.cells import numbers, seed_name
-from ablations.columns import lower_is_better
-from ablations.judging import Asked, Judgement, judge
-from ablations.runs_table import read_csv
+from ablations.judging.cells import numbers, seed_name
+from ablations.judging.columns import lower_is_better
+from ablations.judging.judge import Asked, Judgement, judge
+from ablations.judging.table import read_csv
 from ablations.store import Store
 from report.judgement import markdown, write
 from report.judgement_words import text

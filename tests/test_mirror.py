@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from stored_study import LAPS, make_result, make_study, save, save_all
 
-from ablations import mlflow_notes, mlflow_views
-from ablations.measured import arms
-from ablations.mirror import Picture, child_record, epoch_metrics, outcome, parent_record, shared_places
-from ablations.mlflow_curve import curve
 from ablations.result import Epoch
-from ablations.statistics import interval
+from ablations.statistics.estimation import interval
+from ablations.statistics.measured import arms
+from ablations.statistics.verdicts import decide
 from ablations.store import Failure, Store
 from ablations.study import Study
-from ablations.verdicts import decide
+from ablations.tracking import notes as mlflow_notes
+from ablations.tracking import views as mlflow_views
+from ablations.tracking.curve import curve
+from ablations.tracking.mirror import Picture, child_record, epoch_metrics, outcome, parent_record, shared_places
 
 
 def picture(store: Store, study: Study) -> Picture:

@@ -57,7 +57,7 @@ OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
     "mlflow.types": {"Schema": ("inputs",), "TensorSpec": ("type", "shape")},
 }
 """What else is imported, with the arguments that we give."""
-SOURCES = sorted(Path(ablations.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(ablations.__file__).parent.rglob("*.py"))
 
 
 def trees() -> Iterator[ast.Module]:

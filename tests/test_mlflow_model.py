@@ -9,11 +9,11 @@ import pytest
 import torch
 from stored_study import artifacts, make_result, make_study, runs, save
 
-from ablations.mlflow_model import save as save_model
-from ablations.mlflow_place import tracking_uri
 from ablations.result import Result
 from ablations.store import Store
-from ablations.tracking import Extras, MlflowTracker
+from ablations.tracking.model import save as save_model
+from ablations.tracking.place import tracking_uri
+from ablations.tracking.tracker import Extras, MlflowTracker
 from senet_core.build import build
 from senet_core.config import Config
 from senet_core.dataset import Arrays, Facts

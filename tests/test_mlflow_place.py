@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ablations.mlflow_client import artifacts_of, is_server
-from ablations.mlflow_place import public_uri, reason, tracking_uri, unchanged
-from ablations.mlflow_ui import ui
+from ablations.tracking.client import artifacts_of, is_server
+from ablations.tracking.place import public_uri, reason, tracking_uri, unchanged
+from ablations.tracking.ui import ui
 from senet_core.errors import InputError
 
 

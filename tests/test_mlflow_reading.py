@@ -8,10 +8,10 @@ import pytest
 from stored_study import client, make_study, runs, save, save_all
 
 import runner
-from ablations.mlflow_place import tracking_uri
-from ablations.mlflow_reading import restored
 from ablations.store import DamagedStore, Failure, Store
-from ablations.tracking import MlflowTracker, sync
+from ablations.tracking.place import tracking_uri
+from ablations.tracking.reading import restored
+from ablations.tracking.tracker import MlflowTracker, sync
 from senet_core.errors import InputError
 
 

@@ -15,10 +15,10 @@ import pytest
 from stored_study import artifact, client, history, make_study, runs, save_all
 
 import runner
-from ablations.mlflow_client import QUIET
-from ablations.mlflow_place import tracking_uri
 from ablations.store import Store
-from ablations.tracking import MlflowTracker, SyncCount, sync
+from ablations.tracking.client import QUIET
+from ablations.tracking.place import tracking_uri
+from ablations.tracking.tracker import MlflowTracker, SyncCount, sync
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -30,7 +30,7 @@ sys.path[:0] = [sys.argv[3], sys.argv[4]]
 import stored_study
 from stored_study import make_study, train_live
 from ablations.store import Store
-from ablations.tracking import MlflowTracker
+from ablations.tracking.tracker import MlflowTracker
 stored_study.LAPS = tuple(random.random() for _ in range(3))  # as on machines of different speed
 store, study, told = Store(Path(sys.argv[2])), make_study(), []
 store.save_study(study)

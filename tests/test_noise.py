@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from ablations.comparison import Arm
-from ablations.noise import alike, deviation_interval, difference_components, error_components, false_alarm_check, noise_sources
+from ablations.statistics.comparison import Arm
+from ablations.statistics.noise import alike, deviation_interval, difference_components, error_components, false_alarm_check, noise_sources
 from ablations.study import Cost, Study, StudyData, StudyVariant
 from senet_core.config import Config, canonical
 from senet_core.seeds import STREAMS, normal_seed

@@ -15,7 +15,7 @@ from pypdf import PdfReader
 from test_formats import NASTY, STUDIES, in_one_line
 from test_report import WRONG, key, make_store, make_study
 
-from ablations.rounding import difference_text, error_text, number
+from ablations.statistics.rounding import difference_text, error_text, number
 from ablations.store import Store
 from report.captions import Captions
 from report.document import Page, markdown_page, write

@@ -11,7 +11,8 @@ from scipy import stats
 from scipy.integrate import quad
 from statsmodels.stats.power import TTestPower
 
-from ablations.power import (
+from ablations.statistics.estimation import paired
+from ablations.statistics.power import (
     MOST,
     power_of_difference,
     power_of_equivalence,
@@ -20,7 +21,6 @@ from ablations.power import (
     seeds_to_settle,
     stein_seeds,
 )
-from ablations.statistics import paired
 
 NOISE = 0.2 * math.sqrt(2)
 """The deviation of paired differences of two uncorrelated arms with a seed noise of 0.2 points."""

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablations.comparison import Arm, Pair
-from ablations.noise import deviation_interval
 from ablations.options import parser
-from ablations.power import power_of_difference, power_of_equivalence
-from ablations.prospects import Noise, Spread, pooled, prospects
-from ablations.statistics import paired
+from ablations.statistics.comparison import Arm, Pair
+from ablations.statistics.estimation import paired
+from ablations.statistics.noise import deviation_interval
+from ablations.statistics.power import power_of_difference, power_of_equivalence
+from ablations.statistics.prospects import Noise, Spread, pooled, prospects
+from ablations.statistics.two_stage_power import TwoStage
 from ablations.study import Cost, Precision, Study, StudyData, StudyVariant
 from ablations.suite import Claim, Contrast
-from ablations.two_stage_power import TwoStage
 from report.prospects import prospect_lines
 from senet_core.config import Config
 from senet_core.errors import InputError

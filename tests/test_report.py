@@ -12,8 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from ablations.result import Epoch, Errors, Gates, Provenance, Result, Timing
-from ablations.rounding import decimals, difference_text, error_text, number
-from ablations.statistics import Estimate
+from ablations.statistics.estimation import Estimate
+from ablations.statistics.rounding import decimals, difference_text, error_text, number
 from ablations.store import Correctness, Failure, Store
 from ablations.study import Cost, Start, Study, StudyData, StudyVariant
 from ablations.suite import Claim, Contrast

@@ -14,23 +14,24 @@ import pytest
 from scipy.stats import t as student
 
 import runner
-from ablations import engines, execution
-from ablations.comparison import Arm, Pair
-from ablations.engines import Inline
-from ablations.execution import Summary
-from ablations.measured import arms
+from ablations.execution import engines
+from ablations.execution import loop as execution
+from ablations.execution.engines import Inline
+from ablations.execution.loop import Summary
+from ablations.execution.rounds import Rounds
+from ablations.execution.stopping import Stop
+from ablations.execution.trial import Trial
 from ablations.planning import DataSource, Order, keyed, plan_study
 from ablations.plans import planned
 from ablations.presets import preset
 from ablations.result import Epoch, Errors, Provenance, Result, Timing
-from ablations.rounds import Rounds
 from ablations.seed_rules import Wish, need, share, unfinished, words
 from ablations.selection import places
-from ablations.stopping import Stop
+from ablations.statistics.comparison import Arm, Pair
+from ablations.statistics.measured import arms
+from ablations.statistics.verdicts import decide
 from ablations.store import Correctness, Store
 from ablations.study import Cost, Precision, Study, StudyData, StudyVariant
-from ablations.trial import Trial
-from ablations.verdicts import decide
 from senet_core.config import Config, canonical
 from senet_core.errors import InputError
 from senet_core.seeds import STREAMS, Seed, normal_seed, seed_label, seed_number, varied

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablations import attempts, upkeep
+from ablations import upkeep
+from ablations.execution import attempts
 from ablations.result import Epoch, Errors, Provenance, Result, Timing
 from ablations.store import Correctness, DamagedStore, Failure, Store, write_correctness
 from ablations.study import Cost

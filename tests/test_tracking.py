@@ -31,13 +31,16 @@ from stored_study import (
     train_live,
 )
 
-from ablations import mlflow_notes, mlflow_runs, mlflow_views, tracking
-from ablations.mlflow_place import need_mlflow, tracking_uri
-from ablations.mlflow_runs import Runs
 from ablations.result import Epoch
 from ablations.store import Failure, Store
 from ablations.study import Study
-from ablations.tracking import Extras, MlflowTracker, SyncCount, open_tracker, sync
+from ablations.tracking import notes as mlflow_notes
+from ablations.tracking import runs as mlflow_runs
+from ablations.tracking import tracker as tracking
+from ablations.tracking import views as mlflow_views
+from ablations.tracking.place import need_mlflow, tracking_uri
+from ablations.tracking.runs import Runs
+from ablations.tracking.tracker import Extras, MlflowTracker, SyncCount, open_tracker, sync
 from senet_core.config import Config
 from senet_core.errors import InputError
 
@@ -50,7 +53,7 @@ def another(store: Store, warnings: list[str], studies: list[Study] | None = Non
 
 
 def test_importing_the_modules_imports_no_mlflow() -> None:
-    modules = "ablations.tracking, ablations.mlflow_ui, ablations.mlflow_reading, ablations.mlflow_model"
+    modules = "ablations.tracking.tracker, ablations.tracking.ui, ablations.tracking.reading, ablations.tracking.model"
     code = f"import sys, {modules}; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
@@ -556,7 +559,7 @@ def test_a_missing_study_is_the_users_mistake(mirrored: Store, tracker: MlflowTr
 # -- processes
 
 OPEN = (
-    "import sys; from ablations.tracking import *; from ablations.mlflow_place import tracking_uri; from pathlib import Path;"
+    "import sys; from ablations.tracking.tracker import *; from ablations.tracking.place import tracking_uri; from pathlib import Path;"
     " from ablations.store import Store\n"
 )
 
@@ -585,7 +588,7 @@ def test_the_page_answers_lists_the_experiments_and_ends_with_all_its_processes(
     save_all(mirrored, make_study())
     sync([make_study().name], mirrored, tracker)
     code = (
-        "import sys; from pathlib import Path; from ablations.mlflow_ui import ui\n"
+        "import sys; from pathlib import Path; from ablations.tracking.ui import ui\n"
         "ui(sys.argv[1], Path(sys.argv[2]), None, lambda line: print(line, flush=True))"
     )
     command = [sys.executable, "-c", code, tracking_uri(mirrored.root, None), str(mirrored.root)]
@@ -621,7 +624,7 @@ def children(pid: int) -> list[int]:
 
 
 def test_a_taken_port_is_the_users_mistake(mirrored: Store) -> None:
-    from ablations.mlflow_ui import ui
+    from ablations.tracking.ui import ui
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -631,7 +634,7 @@ def test_a_taken_port_is_the_users_mistake(mirrored: Store) -> None:
 
 
 def test_the_page_of_a_server_is_only_named(mirrored: Store) -> None:
-    from ablations.mlflow_ui import ui
+    from ablations.tracking.ui import ui
 
     said: list[str] = []
     ui("http://bob:secret@127.0.0.1:9", mirrored.root, None, said.append)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablations import comparison, power, statistics
-from ablations.statistics import Array, Difference
+from ablations.statistics import comparison, estimation, power
+from ablations.statistics.estimation import Array, Difference
 from benchmarks import validity, validity_arms, validity_intervals, validity_stopping
 from benchmarks.validity_page import Check, Means, Scale, Section
 
@@ -74,13 +74,13 @@ def _failing(sections: Iterator[Section]) -> str:
 
 def _with_normal_quantiles(values: Array, reference: Array) -> Difference:
     """The most common mistake: 1.96 standard errors, whatever n."""
-    found = statistics.two_stage(values, reference, values.shape[-1])
+    found = estimation.two_stage(values, reference, values.shape[-1])
     return Difference(found.mean, found.error, np.full_like(found.freedom, 1e6))
 
 
 def _a_little_shorter(table: Array, reference: int) -> Difference:
     """An interval that covers as the paired t does and is shorter, so that the default would have to change."""
-    found = statistics.paired(np.delete(table, reference, -2), table[..., [reference], :])
+    found = estimation.paired(np.delete(table, reference, -2), table[..., [reference], :])
     return Difference(found.mean, found.error * 0.999, found.freedom)
 
 
@@ -100,7 +100,7 @@ def _each_for_itself(difference: Difference, adjusted: Array, family: int, alpha
 def test_a_spoilt_interval_or_family_is_found(
     monkeypatch: pytest.MonkeyPatch, name: str, spoilt: Callable[..., Any], expected: list[str]
 ) -> None:
-    monkeypatch.setattr(statistics, name, spoilt)
+    monkeypatch.setattr(estimation, name, spoilt)
     failing = _failing(validity_intervals.sections(TINY))
     assert all(text in failing for text in expected), failing
 
@@ -112,8 +112,8 @@ def test_an_equivalence_test_at_twice_the_level_is_found(monkeypatch: pytest.Mon
 
 
 def test_a_second_stage_that_takes_all_seeds_for_the_spread_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = statistics.two_stage
-    monkeypatch.setattr(statistics, "two_stage", lambda values, reference, first: honest(values, reference, values.shape[-1]))
+    honest = estimation.two_stage
+    monkeypatch.setattr(estimation, "two_stage", lambda values, reference, first: honest(values, reference, values.shape[-1]))
     monkeypatch.setattr(power, "stein_seeds", lambda deviation, first, half_width: max(first, round((2 * deviation / half_width) ** 2)))
     monkeypatch.setattr(validity_stopping, "HALF_WIDTHS", (0.6,))
     assert "coverage of Stein" in _failing(iter([validity_stopping._precision(Scale(1500, 1, errors=3, small=True))]))
@@ -145,12 +145,12 @@ def test_a_wrong_power_is_found(monkeypatch: pytest.MonkeyPatch, name: str, spoi
 
 
 def test_wrong_components_correlations_and_alarms_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = statistics.components
-    monkeypatch.setattr(statistics, "components", lambda table: honest(2 * table))
+    honest = estimation.components
+    monkeypatch.setattr(estimation, "components", lambda table: honest(2 * table))
     assert not validity_arms._components(TINY).checks[0].holds
-    monkeypatch.setattr(statistics, "seed_correlation", lambda samples, reference: 0.3)
+    monkeypatch.setattr(estimation, "seed_correlation", lambda samples, reference: 0.3)
     assert not validity_arms._correlation(TINY).checks[0].holds
-    monkeypatch.setattr(statistics, "paired", _with_normal_quantiles)
+    monkeypatch.setattr(estimation, "paired", _with_normal_quantiles)
     assert not validity_arms._against_itself(TINY).checks[0].holds
 
 

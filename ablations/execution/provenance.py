@@ -1,0 +1,43 @@
+"""With what code and libraries a trial ran; no path, host or user name."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("torch", "torchvision", "numpy", "pydantic", "scikit-learn", "pillow", "scipy", "senet-ablations")
+
+
+@cache
+def commit() -> tuple[str | None, bool | None]:
+    """The commit of the checkout that this code runs from, and whether it has changes or new files; (None, None) for a wheel.
+
+    Asked at the start of a run and kept: the checkout may move on while the loaded code does not.
+    """
+    home = Path(__file__).resolve().parents[2]
+    if not (home / ".git").exists():
+        return None, None
+    head, changes = _git(home, "rev-parse", "HEAD"), _git(home, "status", "--porcelain")
+    return (head.strip(), bool(changes.strip())) if head is not None and changes is not None else (None, None)
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Releases of Python and of the libraries that a number can depend on; those not installed are left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
