@@ -72,7 +72,9 @@ def _title(reading: Reading) -> str:
 
 def _name(row: Row) -> str:
     assert row.comparison is not None
-    return wrapped(f"{row.variant} − {row.reference}, n = {row.comparison.n}", WIDEST)
+    name, count = wrapped(f"{row.variant} − {row.reference},", WIDEST), f"n = {row.comparison.n}"
+    gap = " " if len(name.rpartition("\n")[2]) + len(count) < WIDEST else "\n"
+    return f"{name}{gap}{count}"
 
 
 def _limit(lines: Sequence[Line]) -> float:
