@@ -99,7 +99,10 @@ def test_a_machine_without_the_workspace_gives_the_same_results(
     cluster: Any, inline: dict[int, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token that nobody can find makes every worker one that does not see the workspace."""
-    hidden = "import sys; from ablations import attempts; attempts.TOKEN = 'elsewhere'; import runner; sys.exit(runner.main(sys.argv[1:]))"
+    hidden = (
+        "import sys; from ablations.execution import attempts; attempts.TOKEN = 'elsewhere'; "
+        "import runner; sys.exit(runner.main(sys.argv[1:]))"
+    )
     words = [sys.executable, "-c", hidden, *command(tmp_path, "--address", cluster.address)[2:]]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
