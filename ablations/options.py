@@ -53,13 +53,7 @@ def points(text: str) -> float:
 
     :raises argparse.ArgumentTypeError: unless it is a number above 0 and up to 100.
     """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 100:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of percentage points above 0 and up to 100")
-    return number
+    return _above_zero(text, "number of percentage points", 100)
 
 
 def minutes(text: str) -> float:
@@ -67,13 +61,7 @@ def minutes(text: str) -> float:
 
     :raises argparse.ArgumentTypeError: unless it is a number above 0.
     """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of minutes above 0")
-    return number
+    return _above_zero(text, "number of minutes")
 
 
 def share(text: str) -> float:
@@ -81,13 +69,7 @@ def share(text: str) -> float:
 
     :raises argparse.ArgumentTypeError: unless it is a number above 0 and up to 1.
     """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no part of a GPU above 0 and up to 1")
-    return number
+    return _above_zero(text, "part of a GPU", 1)
 
 
 def margin(text: str) -> float:
@@ -95,12 +77,17 @@ def margin(text: str) -> float:
 
     :raises argparse.ArgumentTypeError: unless it is a number above 0.
     """
+    return _above_zero(text, "number")
+
+
+def _above_zero(text: str, what: str, most: float | None = None) -> float:
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
+    if not 0 < number < float("inf") or (most is not None and number > most):
+        limit = "" if most is None else f" and up to {most:g}"
+        raise argparse.ArgumentTypeError(f"'{text}' is no {what} above 0{limit}")
     return number
 
 

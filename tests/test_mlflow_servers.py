@@ -85,24 +85,26 @@ def four_drivers(uri: str, workspaces: list[Path]) -> None:
     assert [driver.communicate(timeout=900)[0] for driver in drivers] == ["[] False\n"] * 4
 
 
-def whole(uri: str) -> bool:
-    """Whether every run of the study is there once and complete, and none in `Default`."""
+def complete(uri: str) -> None:
+    """Every run of the study is there once and whole, and none in `Default`."""
     found = runs(uri)  # which checks that no cell has two runs
-    complete = all([step for step, _ in history(uri, run, "train_loss")] == [1, 2, 3] for (_, seed), run in found.items() if seed)
-    finished = {run.info.status for run in found.values()} == {"FINISHED"}
-    return len(found) == 8 and finished and complete and client(uri).search_runs(["0"]) == []
+    steps = {(variant, seed): [step for step, _ in history(uri, run, "train_loss")] for (variant, seed), run in found.items() if seed}
+    assert len(found) == 8
+    assert {identity: run.info.status for identity, run in found.items() if run.info.status != "FINISHED"} == {}
+    assert {identity: there for identity, there in steps.items() if there != [1, 2, 3]} == {}
+    assert client(uri).search_runs(["0"]) == []
 
 
 def test_four_drivers_on_one_fresh_server_lose_nothing_and_double_nothing(server: str, tmp_path: Path) -> None:
     """Each in a workspace of its own, with the same trials: the worst case."""
     four_drivers(server, [tmp_path / str(number) for number in range(4)])
-    assert whole(server)
+    complete(server)
 
 
 def test_four_drivers_in_one_fresh_workspace_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     uri = tracking_uri(tmp_path, None)
     four_drivers(uri, [tmp_path] * 4)
-    assert whole(uri)
+    complete(uri)
 
 
 def test_a_report_is_made_from_the_server_alone(server: str, tmp_path: Path, warnings: list[str]) -> None:
