@@ -123,18 +123,3 @@ def test_a_report_is_made_from_the_server_alone(server: str, tmp_path: Path, war
     pages = [{path.name: path.read_bytes() for path in Path(out).rglob("*") if path.is_file()} for out in outs]
     assert pages[0] == pages[1]
     assert not warnings
-
-
-def test_a_workspace_that_trained_the_same_trials_leaves_those_of_the_other(server: str, tmp_path: Path, warnings: list[str]) -> None:
-    study = make_study("squeeze-quick-digits", "squeeze")
-    first, second = Store(tmp_path / "first"), Store(tmp_path / "second")
-    save_all(first, study)
-    sync([study.name], first, MlflowTracker(server, first, warnings.append))
-    before = {identity: run.info.run_id for identity, run in runs(server, "squeeze").items()}
-    save_all(second, study)
-    for _, _, key in study.trials():
-        path = second.trial(key) / "config.json"
-        path.write_text(path.read_text() + " ")  # as good, but not the same
-    assert sync([study.name], second, MlflowTracker(server, second, warnings.append)) == SyncCount(unchanged=2, others=6)
-    assert {identity: run.info.run_id for identity, run in runs(server, "squeeze").items()} == before
-    assert not warnings

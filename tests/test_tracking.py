@@ -251,19 +251,6 @@ def test_a_trial_of_two_studies_stands_in_both_and_says_so(mirrored: Store, trac
     assert "ablate.shared" not in here["none", "2"].data.tags
 
 
-def test_doubles_that_two_workspaces_made_become_one(mirrored: Store, tracker: MlflowTracker, warnings: list[str]) -> None:
-    """Two drivers on one server, each in a workspace of its own, may create the same run at the same time."""
-    study = make_study()
-    save_all(mirrored, study)
-    sync([study.name], mirrored, tracker)
-    first = runs(mirrored)["none", None]
-    later = {**first.data.tags, mlflow_runs.CLAIMED: "99999999999999999999"}
-    double = client(mirrored).create_run(first.info.experiment_id, tags=later)
-    sync([study.name], mirrored, another(mirrored, warnings))
-    assert client(mirrored).get_run(double.info.run_id).info.lifecycle_stage == "deleted"
-    assert runs(mirrored)["none", None].info.run_id == first.info.run_id
-
-
 # -- experiments
 
 

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,8 +55,9 @@ class Known:
 
     @property
     def digest(self) -> str | None:
-        """That of the record it was last brought in line with, None while it is being written."""
-        return self.run.data.tags.get(DIGEST) or None
+        """That of the record it was last brought in line with, None while it is being written. One that says RUNNING is in line with
+        nothing: of two drivers that write one run at the same time, the one that ends it may do so between two calls of the other."""
+        return None if self.status == "RUNNING" else self.run.data.tags.get(DIGEST) or None
 
     @property
     def pairs(self) -> float:
@@ -90,7 +92,10 @@ class Runs:
 
         Drivers of other workspaces may do the same at the same time. So after creating, all look again, take the run that was claimed
         first, and delete their own others.
+
+        :raises Vanished: where one of them is gone at that second look: another driver held it for the double of one that went as well.
         """
+        records = list(records)
         self._experiment, self._anew = self.suites.of(study), set()
         known = self._known(study)
         mine: set[str] = set()
@@ -101,6 +106,8 @@ class Runs:
                 mine.add(created.run_id)
         if mine:
             known = {identity: Known(one.run, one.run_id in mine) for identity, one in self._known(study, mine).items()}
+        if not known.keys() >= {(record.variant, record.key) for record in records}:
+            raise Vanished("Another driver deleted runs that were just made.")
         return known
 
     def settle(self, study: Study) -> None:
@@ -119,18 +126,27 @@ class Runs:
 
     def stays(self, known: Known, record: RunRecord) -> bool:
         """Whether another workspace's run is left as it is: a trial that is complete (this one trained the same again), and a parent
-        over no fewer seeds than here. So of several workspaces on one server none undoes what another did."""
+        over more seeds than here, or complete over as many. So of several workspaces on one server none undoes what another did, and
+        none leaves a run behind that nobody ends."""
         if known.new or self.is_ours(known):
             return False
-        return known.digest is not None if record.key is not None else known.pairs >= record.metrics.get("n", 0.0)
+        complete, pairs = known.digest is not None, record.metrics.get("n", 0.0)
+        return complete if record.key is not None else known.pairs > pairs or (complete and known.pairs == pairs)
+
+    def nest(self, known: Known, parent: str | None) -> None:
+        """Show a run that is left as it is under the parent that there is now: its former one may have been written anew.
+
+        :raises Vanished: where somebody deletes it meanwhile.
+        """
+        if parent and known.run.data.tags.get(PARENT) != parent:
+            with self._still_there(known.run_id):
+                self._client.set_tag(known.run_id, PARENT, parent)
 
     def fill(self, known: Known, record: RunRecord, parent: str | None) -> str:
         """Bring a run in line with its record; returns the id of the run, another one where it had to be written anew.
 
         :raises Vanished: where somebody deletes it meanwhile.
         """
-        from mlflow.exceptions import MlflowException
-
         run, metrics = known.run, self._missing(known.run, record)
         theirs = record.key is not None and not known.new and not self.is_ours(known)
         if metrics is None or theirs:  # a trial that another workspace is still at may get points from there at any moment
@@ -138,12 +154,8 @@ class Runs:
             run = self._create(record)
             self._anew.add(str(run.info.run_id))
             metrics = self._missing(run, record) or []
-        try:
+        with self._still_there(str(run.info.run_id)):
             return self._fill(run, record, parent, metrics)
-        except MlflowException as error:
-            if self._is_active(run.info.run_id):
-                raise
-            raise Vanished(f"The run {run.info.run_id} was deleted while it was written.") from error
 
     def _fill(self, run: Run, record: RunRecord, parent: str | None, metrics: list[Metric]) -> str:
         run_id = str(run.info.run_id)
@@ -229,6 +241,17 @@ class Runs:
     def _create(self, record: RunRecord) -> Run:
         tags = record.tags | {CLAIMED: f"{time.time_ns():020d}", WORKSPACE: self._workspace}
         return self._client.create_run(self._experiment, record.start or _now(), tags, record.name)
+
+    @contextmanager
+    def _still_there(self, run_id: str) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            if self._is_active(run_id):
+                raise
+            raise Vanished(f"The run {run_id} was deleted while it was written.") from error
 
     def _is_active(self, run_id: str) -> bool:
         from mlflow.exceptions import MlflowException

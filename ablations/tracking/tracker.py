@@ -313,6 +313,7 @@ def _upsert(runs: Runs, record: RunRecord, known: dict[Identity, Known], parent:
     if run.digest == record.digest(parent):
         return run.run_id, SyncCount(unchanged=1)
     if runs.stays(run, record):
+        runs.nest(run, parent)
         return run.run_id, SyncCount(others=1)
     run_id = runs.fill(run, record, parent)
     return run_id, SyncCount(created=1) if run.new else SyncCount(updated=1)
