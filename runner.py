@@ -73,13 +73,15 @@ def plan(options: argparse.Namespace) -> int:
     seconds = prices(left, queue, store, source, asked.machine(options)) if left else {}
     for study in studies:
         print_plan(console, study, states, seconds, options.diff)
-        print_prospects(console, prospects(study, arms(study, store), stated=options.noise))
+        if study.metric is None:  # the noise that we know of is that of our own errors
+            print_prospects(console, prospects(study, arms(study, store), stated=options.noise))
         console.print()
     for sentence in (sentence for one in shares for sentence in one.said):
         _say(sentence)
     minutes = [makespan(keys_in_order(left, seconds), slots) / 60 for slots in (1, options.workers or 1)]
     together = f", {options.workers} at a time about {minutes[1]:.0f}" if options.workers else ""
-    _say(f"{len(states)} trials in all, {len(left)} left to train: about {minutes[0]:.0f} minutes here{together}.")
+    price = f": about {minutes[0]:.0f} minutes here{together}" if len(seconds) == len(left) else "; what they take is not known yet"
+    _say(f"{len(states)} trials in all, {len(left)} left to train{price}.")
     return 0
 
 

@@ -6,8 +6,10 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ablations.own_loop import LOOPS, study_of
 from ablations.presets import preset
 from ablations.suite import SUITES
 from senet_core.errors import InputError
@@ -15,6 +17,7 @@ from senet_core.seeds import Seed
 
 if TYPE_CHECKING:
     from ablations.execution.engines import Engine
+    from ablations.extension import Plan
     from ablations.planning import DataSource, Order
     from ablations.seed_rules import Share, Wish
     from ablations.store import Store
@@ -37,12 +40,27 @@ def shares(options: argparse.Namespace, store: Store, data: DataSource) -> list[
 
     asked, wanted, found = order(options), wish(options), []
     for name in suites(options):
+        if name in LOOPS.names():
+            found.append(share(wanted, store, _own_study(name, options)))
+            continue
 
         def plan(seeds: Sequence[Seed], suite: str = name) -> Study:
             return planned(suite, replace(asked, seeds=seeds), data)
 
         found.append(share(wanted, store, plan))
     return found
+
+
+def _own_study(name: str, options: argparse.Namespace) -> Plan:
+    """What plans the study of a user's own training loop, whose settings say all.
+
+    :raises InputError: for options that are for our own training.
+    """
+    given = [f"--{path}" for path in options.recipe] + [f"--{one}" for one in ("dataset", "block") if getattr(options, one, None)]
+    given += ["--vary"] if _stream(options) else []
+    if given:
+        raise InputError(f"'{name}' is a training loop of your own, which reads no {given[0]}; its settings are in its file.")
+    return partial(study_of, LOOPS[name].value)
 
 
 def wish(options: argparse.Namespace) -> Wish:
@@ -105,7 +123,8 @@ def suites(options: argparse.Namespace) -> list[str]:
     if not names:
         raise InputError(f"Name one or more suites, or give --all. Known: {', '.join(SUITES.names())}.")
     for name in names:
-        SUITES[name]
+        if name not in LOOPS.names():
+            SUITES[name]
     return names
 
 

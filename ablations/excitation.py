@@ -99,7 +99,7 @@ def chosen(store: Store, suite: str, variant: str, preset: str | None, dataset: 
     :raises InputError: if there is none or several, or the variant is unknown or has no block with a gate.
     """
     studies = selected(store, [suite], preset)
-    studies = [study for study in studies if dataset in (None, study.variants[0].config.data.name)]
+    studies = [study for study in studies if dataset in (None, study.variants[0].recipe.data.name)]
     if not studies:
         raise InputError(f"No study of '{suite}' in this workspace was trained on the data set '{dataset}'.")
     if len(studies) > 1:
@@ -110,7 +110,7 @@ def chosen(store: Store, suite: str, variant: str, preset: str | None, dataset: 
     if variant not in names:
         raise unknown(f"variant of the study '{study.name}'", variant, names)
     found = study.variant(variant)
-    if found.config.net.block is None:
+    if found.recipe.net.block is None:
         raise InputError(f"The variant '{variant}' has no block, so it has no gates to look at.")
     return study, found
 
@@ -130,8 +130,8 @@ def trials(study: Study, variant: StudyVariant, store: Store, seed: str | None =
             f"The variant '{variant.name}' of the study '{study.name}' has no finished trial of {which}; `ablate run` trains it."
         )
     if all(result.gates == () for result in done.values()):
-        assert variant.config.net.block is not None
-        raise InputError(f"The block '{variant.config.net.block.name}' computes no gate from its input, so there is nothing to look at.")
+        assert variant.recipe.net.block is not None
+        raise InputError(f"The block '{variant.recipe.net.block.name}' computes no gate from its input, so there is nothing to look at.")
     return done
 
 
@@ -231,18 +231,18 @@ def _examined(study: Study, store: Store, result: Result, source: DataSource, ma
     weights = store.trial(result.key) / "weights.pt"
     if sha256(weights) != result.provenance.digests.get("weights.pt"):
         raise DamagedStore(f"The file trials/{result.key}/weights.pt is not what its result.json was written for; restore it from a copy.")
-    dataset, facts = source.opened(result.config)
-    if facts.fingerprint != study.data.fingerprint:
+    dataset, facts = source.opened(result.recipe)
+    if facts.fingerprint != study.images.fingerprint:
         raise InputError("The images are not those that the study was trained on: their fingerprint is another one. See --data-root.")
     machine.execution.apply()
-    batches = Batches(source.arrays(dataset), result.config, result.seed, machine.device)
+    batches = Batches(source.arrays(dataset), result.recipe, result.seed, machine.device)
     if not np.array_equal(batches.evaluation_labels, store.correctness(result.key).labels):
         raise InputError("The evaluation images are not those that the trial was evaluated on: their labels differ. See --data-root.")
-    network = build(result.config, facts, result.seed).to(machine.device)
+    network = build(result.recipe, facts, result.seed).to(machine.device)
     network.load_state_dict(torch.load(weights, map_location=machine.device, weights_only=True))
     if machine.execution.memory_format == "channels_last":
         network = network.to(memory_format=torch.channels_last)
-    bf16, kernels = result.config.train.precision == "bf16", machine.execution.kernels
+    bf16, kernels = result.recipe.train.precision == "bf16", machine.execution.kernels
     subject = Subject(network, batches.evaluation, batches.evaluation_labels, lambda: autocast(machine.device.type, bf16, kernels))
     return examine(subject, len(facts.classes), result.seed, knockout=knockout)
 
@@ -251,7 +251,7 @@ def _refuse_other_code(study: Study, result: Result) -> None:
     """A block or network whose version was raised, or a loaded file that was edited, since the trial was trained makes another key."""
     from senet_core.identity import trial_key
 
-    if trial_key(result.config, result.seed, study.data.fingerprint) != result.key:
+    if trial_key(result.recipe, result.seed, study.images.fingerprint) != result.key:
         raise InputError(
             f"The network of trial {result.key} is another one in today's code (a block, a network or a loaded file has changed), so its "
             "weights cannot be looked at with it."

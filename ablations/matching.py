@@ -36,17 +36,17 @@ def matched(a: Study, b: Study) -> list[Match]:
                 fitting = [other for other in left if same(one, other) and (other.name == one.name or not alike)]
                 if one.name not in found and fitting:
                     found[one.name] = fitting[0], how
-    usual = differences(a.variant(a.reference).config, b.variant(b.reference).config)
+    usual = differences(a.variant(a.reference).recipe, b.variant(b.reference).recipe)
     return [_match(one, *found[one.name], usual) for one in a.variants if one.name in found]
 
 
 _RULES: tuple[tuple[How, Callable[[StudyVariant, StudyVariant], bool]], ...] = (
     ("trials", lambda one, other: bool(set(one.keys.values()) & set(other.keys.values()))),
-    ("config", lambda one, other: one.config == other.config),
+    ("config", lambda one, other: one.recipe == other.recipe),
     ("name", lambda one, other: one.name == other.name),
 )
 
 
 def _match(one: StudyVariant, other: StudyVariant, how: How, usual: Mapping[str, tuple[Any, Any]]) -> Match:
-    all_ = differences(one.config, other.config)
+    all_ = differences(one.recipe, other.recipe)
     return Match(one, other, how, {path: values for path, values in all_.items() if usual.get(path) != values})

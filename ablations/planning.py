@@ -135,8 +135,8 @@ def keyed(study: Study, seeds: Sequence[Seed]) -> Study:
     from senet_core.identity import trial_key
 
     def keys(variant: StudyVariant) -> dict[str, str]:
-        config = study.variant(study.network(variant.name)).config  # twins share their trials
-        return {seed_text(seed): trial_key(config, seed, study.data.fingerprint) for seed in seeds}
+        config = study.variant(study.network(variant.name)).recipe  # twins share their trials
+        return {seed_text(seed): trial_key(config, seed, study.images.fingerprint) for seed in seeds}
 
     texts = tuple(seed_text(seed) for seed in seeds)
     variants = tuple(variant.model_copy(update={"keys": keys(variant)}) for variant in study.variants)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ablations.study import Cost
+from ablations.study import Cost, Settings, ours
 from senet_core.config import Config, Frozen
 
 Status = Literal["done", "diverged"]
@@ -26,6 +26,20 @@ class Epoch(Frozen):
     loss: float
     error: float
     lr: float
+
+
+class Line(Frozen):
+    """One line of history of a user's own training loop: the numbers that it reported after an epoch, counted from 1."""
+
+    epoch: int
+    values: dict[str, float]
+
+
+class Measured(Frozen):
+    """What a user's own training loop returned: its numbers, and which of them it is judged by."""
+
+    metric: str
+    values: dict[str, float]
 
 
 class Gates(Frozen):
@@ -68,21 +82,42 @@ class Provenance(Frozen):
 
 
 class Result(Frozen):
-    """The content of ``result.json``. A diverged trial is an outcome: it has a history and no errors."""
+    """The content of ``result.json``. A diverged trial is an outcome: it has a history and no errors.
+
+    Of a user's own training loop there is what it measured and reported; its cost, its data and its errors are not known.
+    """
 
     key: str
-    config: Config
+    config: Config | Settings
     seed: int | dict[str, int]
     status: Status
     errors: Errors | None
-    cost: Cost
-    evaluated_on: Literal["test", "holdout"]
-    data_label: str
+    cost: Cost | None
+    evaluated_on: Literal["test", "holdout"] | None
+    data_label: str | None
     history: tuple[Epoch, ...]
     gates: tuple[Gates, ...] | None = None
     """None for a diverged trial, and for one that was stored before gates were looked at."""
     timing: Timing
     provenance: Provenance
+    measured: Measured | None = None
+    lines: tuple[Line, ...] = ()
+    """The history of a user's own loop."""
+
+    @property
+    def recipe(self) -> Config:
+        """Network, data and training.
+
+        :raises Foreign: where a user's own loop trained it.
+        """
+        return ours(self.config)
+
+    @property
+    def number(self) -> float | None:
+        """What statistics are made of: the top-1 error (%), or what a user's own loop is judged by; None where it diverged."""
+        if self.measured is not None:
+            return self.measured.values[self.measured.metric] if self.status == "done" else None
+        return self.errors.top1 if self.errors else None
 
     @property
     def dead_gates(self) -> float | None:

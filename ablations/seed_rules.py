@@ -92,7 +92,7 @@ def _counted(wish: Wish, store: Store, plan: Plan) -> Share:
 
 def _declared_before(study: Study) -> str:
     if study.precision is not None:
-        return f"The seeds of '{study.name}' follow from a half-width of {study.precision.half_width:g} points"
+        return f"The seeds of '{study.name}' follow from a half-width of {study.precision.half_width:g}{_points(study)}"
     return f"'{study.name}' has results, and was declared with {study.planned_looks} look{'' if study.planned_looks == 1 else 's'}"
 
 
@@ -189,8 +189,8 @@ def _by_precision(wish: Wish, half_width: float, store: Store, plan: Plan) -> Sh
     found = need(study, arms(study, store))
     if found is None:
         told = (
-            f"{study.name}: the first {first} seeds decide how many make each interval ±{half_width:g} points, up to {most}; their trials "
-            "come first."
+            f"{study.name}: the first {first} seeds decide how many make each interval ±{half_width:g}{_points(study)}, up to {most}; their"
+            " trials come first."
         )
         return Share(study, pool[:first], (told,), first_stage=True)
     longer = extended(study, plan, pool[: found.seeds])
@@ -198,7 +198,7 @@ def _by_precision(wish: Wish, half_width: float, store: Store, plan: Plan) -> Sh
     added = tuple(seed for seed in longer.seeds if seed not in study.seeds)
     begun, second, *others = (*study.looks, ()) if len(study.looks) == 1 else study.looks
     stages = (begun, (*second, *added), *others) if second or added or others else (begun,)
-    return Share(longer.model_copy(update={"looks": stages}), pool[: found.seeds], _in_words(study.name, found))
+    return Share(longer.model_copy(update={"looks": stages}), pool[: found.seeds], _in_words(study, found))
 
 
 def _declared(study: Study, rule: Precision, first: tuple[str, ...], store: Store) -> Study:
@@ -225,9 +225,15 @@ def _continued(wish: Wish, texts: Sequence[str], count: int) -> tuple[str, ...]:
     return (*texts, *(wish.text(start + place) for place in range(count - len(texts))))[:count]
 
 
-def _in_words(name: str, found: Need) -> tuple[str, ...]:
+def _points(study: Study) -> str:
+    """The unit of differences; a metric of a user's own loop has its own."""
+    return " points" if study.metric is None else ""
+
+
+def _in_words(study: Study, found: Need) -> tuple[str, ...]:
     rule = found.precision
-    told = [f"{name}: the first {rule.first} seeds ask for {found.wanted} in all to make each interval ±{rule.half_width:g} points."]
+    width = f"±{rule.half_width:g}{_points(study)}"
+    told = [f"{study.name}: the first {rule.first} seeds ask for {found.wanted} in all to make each interval {width}."]
     if found.missed:
         hardest = max(found.missed, key=lambda pair: found.missed[pair])
         told.append(

@@ -127,7 +127,7 @@ def variants(a: Place, b: Place) -> VariantPair:
     return VariantPair(
         a,
         b,
-        differences(one.variant.config, other.variant.config),
+        differences(one.variant.recipe, other.variant.recipe),
         (one.time, other.time),
         (interval(one.errors.values()), interval(other.errors.values())),
         paired_difference(one.errors, other.errors),
@@ -160,7 +160,7 @@ def _seed_pair(seed: str, one: _Side, other: _Side) -> SeedPair:
 
 def _classes(one: _Side, other: _Side, seeds: list[str]) -> list[ClassErrors]:
     found = []
-    for index, name in enumerate(one.study.data.classes):
+    for index, name in enumerate(one.study.images.classes):
         a, b = ({seed: _class_error(side, seed, index) for seed in seeds} for side in (one, other))
         images = int((one.labels(seeds[0]) == index).sum())
         means = sum(a.values()) / len(seeds), sum(b.values()) / len(seeds)
@@ -223,12 +223,12 @@ def _settings(one: Study, other: Study) -> dict[str, tuple[Any, Any]]:
     found = {name: (getattr(one, name), getattr(other, name)) for name in fields if getattr(one, name) != getattr(other, name)}
     if one.data != other.data:
         found["data"] = (_data(one), _data(other))
-    recipes = differences(one.variant(one.reference).config, other.variant(other.reference).config)
+    recipes = differences(one.variant(one.reference).recipe, other.variant(other.reference).recipe)
     return found | {f"{path} (of the references)": values for path, values in recipes.items()}
 
 
 def _data(study: Study) -> str:
-    data = study.data
+    data = study.images
     content = f", fingerprint {data.fingerprint}" if data.fingerprint else ""
     return f"{data.label}, {data.train:,} training images, {data.evaluated:,} {data.evaluated_on} images{content}"
 

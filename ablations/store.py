@@ -75,13 +75,16 @@ class Store:
         return self.glance(key)[0]
 
     def glance(self, key: str) -> tuple[State, float | None]:
-        """What is stored of a trial, and its top-1 error in percent if it is done: verified, but not made into a ``Result``."""
+        """What is stored of a trial, and its number if it is done (see ``Result.number``): verified, but not made into a ``Result``."""
         try:
             found = self._verified(key)
         except DamagedStore:
             return "damaged", None
         if found is not None:
             tree, _ = found
+            measured = tree.get("measured")
+            if measured and tree["status"] == "done":
+                return "done", measured["values"][measured["metric"]]
             return tree["status"], tree["errors"] and tree["errors"]["top1"]
         folder = self.trial(key)
         if (folder / "failure.json").exists():
@@ -125,7 +128,7 @@ class Store:
         if named != key or digests.get("result.json") != own:
             short = _short(self.trial(key) / "result.json")
             raise DamagedStore(f"The result {short} was edited or damaged: its content does not match its digest.{_MEND}")
-        if status == "done":
+        if status == "done" and tree.get("measured") is None:
             _verify(folder, CORRECT, digests)
         if GATES in digests and os.path.exists(os.path.join(folder, GATES)):  # it may be left out of a copy, as the weights may
             _verify(folder, GATES, digests)
@@ -177,6 +180,7 @@ class Store:
                 raise DamagedStore(f"The file {_short(folder / name)} is not what was computed.")
             if folder != own:
                 os.replace(folder / name, own / name)
+        attempts.keep_own(folder, own)
         sealed = self.save_result(result)
         attempts.clear(own)
         return sealed

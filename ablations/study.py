@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from ablations.suite import Claim
-from senet_core.config import Config, Frozen
+from senet_core.config import Config, Frozen, tuples
+from senet_core.errors import InputError
 
 
 class Start(Frozen):
@@ -43,8 +44,39 @@ class StudyData(Frozen):
     evaluated_on: Literal["test", "holdout"]
 
 
+class Metric(Frozen):
+    """What a training loop of a user's own is judged by: the name of a number that it returns, and which way is better."""
+
+    name: str
+    lower_is_better: bool
+
+
+class Settings(Frozen):
+    """The recipe of a trial that a user's own training loop computes: which loop, the hash of its source, and what it is given."""
+
+    loop: str
+    source: str
+    settings: dict[str, Any]
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _one_form_of_values(cls, settings: Any) -> Any:
+        return {name: tuples(value) for name, value in settings.items()} if isinstance(settings, dict) else settings
+
+    def tree(self) -> dict[str, Any]:
+        """Nested dictionaries of plain JSON values, the form in which it is stored."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        return plain
+
+
+class Foreign(InputError):
+    """Something is asked of a study that only those have whose networks are trained here."""
+
+
 class StudyVariant(Frozen):
     """One variant as resolved: its full config, what it changes against the reference, its cost, and a key per seed.
+
+    Where a user's own loop trains it, ``config`` holds that loop's settings, and its cost is not known.
 
     ``changes`` is {dotted path: [reference's value, this variant's value]}. ``same_as`` names an earlier variant of the study that
     builds the very same network (a null ablation): the two share their trials. ``against`` is the variant that its row is compared with,
@@ -52,14 +84,42 @@ class StudyVariant(Frozen):
     """
 
     name: str
-    config: Config
+    config: Config | Settings
     changes: dict[str, tuple[Any, Any]]
-    cost: Cost
+    cost: Cost | None
     keys: dict[str, str]
     published: str | None = None
     same_as: str | None = None
     against: str | None = None
     start: Start | None = None
+
+    @property
+    def recipe(self) -> Config:
+        """Network, data and training.
+
+        :raises Foreign: where a user's own loop trains it.
+        """
+        return ours(self.config)
+
+    @property
+    def price(self) -> Cost:
+        """What the network costs.
+
+        :raises Foreign: where a user's own loop trains it.
+        """
+        if self.cost is None:
+            raise Foreign(f"The variant '{self.name}' is trained by a loop of its own, so the cost of its network is not known.")
+        return self.cost
+
+
+def ours(config: Config | Settings) -> Config:
+    """The config of a trial that is trained here.
+
+    :raises Foreign: where a user's own loop trains it.
+    """
+    if isinstance(config, Settings):
+        raise Foreign(f"The training loop '{config.loop}' is a user's own, so there are no recipe, images and network of it to look at.")
+    return config
 
 
 class Precision(Frozen):
@@ -91,10 +151,14 @@ class Study(Frozen):
     preset: str
     overrides: dict[str, Any]
     delta: float
-    """The difference in top-1 error, in percentage points, that does not matter; declared before training."""
+    """The difference in top-1 error, in percentage points, that does not matter (of a loop's own metric, in its unit); declared before
+    training."""
     converged: bool
     """Whether the preset trains to convergence; a claim's verdict needs that, elsewhere only directions are told."""
-    data: StudyData
+    data: StudyData | None
+    """None where a user's own loop trains: what it reads is its own matter."""
+    metric: Metric | None = None
+    """What a user's own loop is judged by; None for the top-1 error of our evaluation."""
     seeds: tuple[str, ...]
     looks: tuple[tuple[str, ...], ...] = ()
     """The seeds in the groups in which they were asked for: more than one group means that some were added after others were there
@@ -120,6 +184,21 @@ class Study(Frozen):
         if set(self.variant(self.reference).keys) < set(self.seeds):
             raise ValueError("a study's reference must have a key for each of its seeds")
         return self
+
+    @property
+    def images(self) -> StudyData:
+        """The data that is trained and evaluated on.
+
+        :raises Foreign: where a user's own loop trains.
+        """
+        if self.data is None:
+            raise Foreign(f"'{self.name}' is trained by a loop of its own, so its images are not known.")
+        return self.data
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Which way is better: down for errors."""
+        return self.metric is None or self.metric.lower_is_better
 
     def trials(self, seeds: Iterable[str] | None = None) -> Iterator[tuple[StudyVariant, str, str]]:
         """Every (variant, seed, key) of some seeds or all, seed by seed over all variants, so that partial results have pairs."""

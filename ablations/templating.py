@@ -9,11 +9,12 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ablations.own_loop import LOOPS
 from ablations.suite import SUITES
 from senet_core.errors import InputError
 from senet_core.registry import BLOCKS, DATASETS, NETWORKS, Registry
 
-KINDS: dict[str, Registry[Any]] = {"block": BLOCKS, "network": NETWORKS, "dataset": DATASETS, "suite": SUITES}
+KINDS: dict[str, Registry[Any]] = {"block": BLOCKS, "network": NETWORKS, "dataset": DATASETS, "suite": SUITES, "loop": LOOPS}
 
 
 def new(kind: str, name: str, folder: Path) -> Path:
@@ -49,5 +50,6 @@ def next_steps(kind: str, name: str, path: Path) -> list[str]:
         ],
         "dataset": [f"ablate run squeeze --preset smoke {load} --dataset {name} --data-root FOLDER"],
         "suite": [f"ablate plan {name} --preset smoke {load} --diff", f"ablate run {name} --preset smoke {load}"],
+        "loop": [f"ablate plan {name} {load} --diff", f"ablate run {name} {load} --seeds 3"],
     }
     return commands[kind]

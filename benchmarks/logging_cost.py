@@ -69,7 +69,7 @@ def study_of(seeds: int) -> Study:
 
 def store_trial(store: Store, variant: StudyVariant, seed: str, rng: np.random.Generator) -> Result:
     """A result as training leaves it, with made-up numbers."""
-    config, key = variant.config, variant.keys[seed]
+    config, key = variant.recipe, variant.keys[seed]
     right = rng.random(FACTS.test) < 0.75
     labels = rng.integers(0, 10, FACTS.test).astype(np.uint8)
     digests = {"correct.npz": store.save_correctness(key, Correctness(right, right, labels))}
@@ -112,14 +112,14 @@ def live(uri: str, root: Path, threads: int | None) -> None:
     for variant, seed, key in cells[-TRIALS_LOGGED:]:
         trial = Trial(key=key, config=variant.config, seed=int(seed), cost=variant.cost)
         parts["start"].append(spent(partial(tracker.trial_started, trial)))
-        for epoch in epochs(variant.config.train.epochs):
+        for epoch in epochs(variant.recipe.train.epochs):
             parts["epoch"].append(spent(partial(tracker.trial_epoch, trial, epoch, 30.0)))
         result = store_trial(store, variant, seed, rng)
         parts["end"].append(spent(partial(tracker.trial_ended, trial, result, None)))
     middle = {name: Spent(median(one.wall for one in found), median(one.processor for one in found)) for name, found in parts.items()}
-    whole = [middle["start"], *[middle["epoch"]] * cells[0][0].config.train.epochs, middle["end"]]
+    whole = [middle["start"], *[middle["epoch"]] * cells[0][0].recipe.train.epochs, middle["end"]]
     total = Spent(sum(one.wall for one in whole), sum(one.processor for one in whole))
-    seconds = seconds_per_trial(cells[-1][0].config, FACTS, pick_device("cpu"), choose(threads))
+    seconds = seconds_per_trial(cells[-1][0].recipe, FACTS, pick_device("cpu"), choose(threads))
     for name, one in middle.items():
         print(f"  {name}: {one}, the slowest {1000 * max(spent.wall for spent in parts[name]):.0f} ms")
     print(f"  a trial in all: {total}; to train it takes {seconds:.0f} s here, so logging is {100 * total.wall / seconds:.2f} % of it")

@@ -31,8 +31,8 @@ class Captions:
 
 def images_text(study: Study) -> str:
     """The images that errors were counted on: "10,000 test images of CIFAR-10"."""
-    side = "held-out" if study.data.evaluated_on == "holdout" else "test"
-    return f"{study.data.evaluated:,} {side} images of {plain(study.data.label)}"
+    side = "held-out" if study.images.evaluated_on == "holdout" else "test"
+    return f"{study.images.evaluated:,} {side} images of {plain(study.images.label)}"
 
 
 def errors_caption(study: Study, rows: list[Row]) -> str:

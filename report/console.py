@@ -11,10 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from ablations.presets import PRESETS
+from ablations.result import Line
 from ablations.start_warnings import start_warnings
 from ablations.statistics.prospects import Prospects
 from ablations.store import State, Store
-from ablations.study import Study
+from ablations.study import Cost, Study
 from ablations.suite import Suite
 from report.prospects import prospect_lines
 from senet_core.config import flat
@@ -57,16 +58,14 @@ def print_list(console: Console, suites: Sequence[Suite]) -> None:
 
 def print_plan(console: Console, study: Study, states: Mapping[str, State], seconds: Mapping[str, float], diff: bool) -> None:
     """One line a variant: its cost, what of it is stored, what a trial of it will take (``seconds`` by key), and what it changes."""
-    title = f"{study.title} — {study.name}: {len(study.variants)} variants x {len(study.seeds)} seeds on {study.data.label}"
-    columns = ["variant", "hidden widths", "parameters", "MACs", "trials", "minutes"]
+    title = f"{study.title} — {study.name}: {len(study.variants)} variants x {len(study.seeds)} seeds" + _on(study, " on ")
+    costs = ["hidden widths", "parameters", "MACs"] if study.metric is None else []
+    columns = ["variant", *costs, "trials", "minutes"]
     table = _table(escape(title), *columns, *(["changes"] if diff else []))
     for variant in study.variants:
-        cost = variant.cost
         cells = [
             escape(variant.name) + (" (reference)" if variant.name == study.reference_of(variant) else ""),
-            "/".join(map(str, cost.hidden_widths)) or "–",
-            f"{cost.parameters:,}",
-            f"{cost.macs / 1e6:.2f} M",
+            *_costs(variant.cost),
             _trials(variant.same_as, [states[key] for key in variant.keys.values() if key in states]),
             next((f"{seconds[key] / 60:.1f}" for key in variant.keys.values() if key in seconds), "–"),
         ]
@@ -74,6 +73,15 @@ def print_plan(console: Console, study: Study, states: Mapping[str, State], seco
     console.print(table)
     for sentence in start_warnings(study):
         console.print(f"[yellow]{escape(sentence)}[/yellow]", highlight=False, soft_wrap=True)
+
+
+def _costs(cost: Cost | None) -> list[str]:
+    return [] if cost is None else ["/".join(map(str, cost.hidden_widths)) or "–", f"{cost.parameters:,}", f"{cost.macs / 1e6:.2f} M"]
+
+
+def _on(study: Study, before: str) -> str:
+    """The data, where it is known."""
+    return f"{before}{study.data.label}" if study.data else ""
 
 
 def print_prospects(console: Console, found: Prospects) -> None:
@@ -99,7 +107,7 @@ def _plain(value: Any) -> str:
 
 def print_status(console: Console, glance: Callable[[str], tuple[State, float | None]], study: Study) -> dict[State, int]:
     """The state of each cell of a study, as ``glance`` (``Store.glance``) tells it; returns how many trials are in each state."""
-    table = _table(escape(f"{study.title} — {study.name}, {study.data.label}"), "variant", *map(seed_label, study.seeds))
+    table = _table(escape(f"{study.title} — {study.name}{_on(study, ', ')}"), "variant", *map(seed_label, study.seeds))
     counts: dict[State, int] = {}
     for variant in study.variants:
         cells = []
@@ -109,7 +117,7 @@ def print_status(console: Console, glance: Callable[[str], tuple[State, float | 
                 continue
             state, error = glance(variant.keys[seed])
             counts[state] = counts.get(state, 0) + 1
-            cells.append(WORDS[state] if error is None else f"{error:.2f} %")
+            cells.append(WORDS[state] if error is None else f"{error:.2f} %" if study.metric is None else f"{error:.5g}")
         table.add_row(escape(variant.name), *cells)
     console.print(table)
     return counts
@@ -128,13 +136,27 @@ def print_trial(console: Console, store: Store, key: str, places: Sequence[str])
     facts: dict[str, Any] = {"seed": result.seed, **flat(result.config.tree())}
     if result.errors:
         facts |= {f"errors.{name}": value for name, value in result.errors}
-    facts |= {"seconds": round(result.timing.total, 1), "images a second": round(result.timing.images_per_second)}
+    facts |= dict(result.measured.values) if result.measured else {}
+    facts |= {"seconds": round(result.timing.total, 1)}
+    facts |= {"images a second": round(result.timing.images_per_second)} if result.measured is None else {}
     facts |= flat({"provenance": result.provenance.model_dump(mode="json", exclude={"digests"})})
     table = _table(None, "field", "value")
     for name, value in facts.items():
         table.add_row(escape(str(name)), escape(_plain(value)))
     console.print(table)
+    if result.lines:
+        print_lines(console, result.lines)
+        return
     history = _table(None, "epoch", "training loss", "training error (%)", "learning rate")
     for epoch in result.history:
         history.add_row(str(epoch.epoch), f"{epoch.loss:.4f}", f"{epoch.error:.2f}", f"{epoch.lr:.4g}")
     console.print(history)
+
+
+def print_lines(console: Console, lines: Sequence[Line]) -> None:
+    """What a user's own training loop reported."""
+    names = list(dict.fromkeys(name for line in lines for name in line.values))
+    table = _table(None, "epoch", *map(escape, names))
+    for line in lines:
+        table.add_row(str(line.epoch), *(f"{line.values[name]:.5g}" if name in line.values else "–" for name in names))
+    console.print(table)

@@ -19,7 +19,7 @@ from ablations.statistics.claims import Answer
 from ablations.statistics.comparison import FEWEST
 from ablations.store import Store
 from ablations.study import Study
-from report import captions, several
+from report import captions, own_study, several
 from report.captions import Captions
 from report.checks import checks, checks_line
 from report.drawings import Shown, drawings
@@ -57,13 +57,18 @@ class Page:
 def write(names: Sequence[str], store: Store, out: Path, formats: Collection[str] = ("md",)) -> list[Published]:
     """Write each study's page into ``out/<study>/``, and of several also one document ``out/all``; holes are shown, not refused.
 
+    A study of a user's own training loop has a page of another kind (``report.own_study``), which is not part of that document.
+
     :raises InputError: if there is no such study, or the folder cannot be written.
     """
-    studies = [store.study(name) for name in names]
+    all_ = [store.study(name) for name in names]
+    own = [own_study.write(study, store, out / study.name, STEM, formats) for study in all_ if study.metric]
+    studies = [study for study in all_ if study.metric is None]
     pages = [Page(reading, store, drawings(reading, formats)) for reading in (read(study, store) for study in studies)]
     done = [_written(page, out / page.name, formats) for page in pages]
     together = set(formats) & {"md", "html", "pdf"}
-    return [*done, publish(_all(pages, together), out, ALL, together)] if len(pages) > 1 and together else done
+    several_ = [publish(_all(pages, together), out, ALL, together)] if len(pages) > 1 and together else []
+    return [*done, *own, *several_]
 
 
 def page(study_name: str, out: Path) -> Path:
@@ -73,7 +78,7 @@ def page(study_name: str, out: Path) -> Path:
 
 def summary(study: Study, store: Store) -> str:
     """The error table in a few columns of fixed width, for the end of a run in a terminal."""
-    return fixed_width(study, read(study, store).rows())
+    return own_study.summary(study, store) if study.metric else fixed_width(study, read(study, store).rows())
 
 
 def _written(page: Page, folder: Path, formats: Collection[str]) -> Published:

@@ -170,7 +170,7 @@ def _figures(study: Study, looks: Sequence[Look], found: Findings, formats: Coll
     """Draw what there is to draw, by its stem, as these formats need it; nothing where none of them shows pictures."""
     if not set(formats) & {"md", "html", "pdf"}:
         return {}
-    shown, classes = drawn_blocks(looks[0].gates), study.data.classes
+    shown, classes = drawn_blocks(looks[0].gates), study.images.classes
     some = "" if len(drawn_classes(len(classes))) == len(classes) else f" of {len(drawn_classes(len(classes)))} of {len(classes)} classes"
     few = "" if len(shown) == len(looks[0].gates) else f"; {len(shown)} of {len(looks[0].gates)} blocks"
     curves = f"The mean gate by class{some}, for up to 50 evenly spaced channels of each block, {seed_label(looks[0].seed)}{few}."

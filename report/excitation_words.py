@@ -37,13 +37,13 @@ def pages_text(study: Study, store: Store) -> tuple[str, str] | None:
 
 def setting_text(study: Study, looks: Sequence[Look]) -> str:
     """What was looked at: study, data, images, classes, seeds."""
-    images, side = int(looks[0].gates[0].counts.sum()), "held-out" if study.data.evaluated_on == "holdout" else "test"
+    images, side = int(looks[0].gates[0].counts.sum()), "held-out" if study.images.evaluated_on == "holdout" else "test"
     labels = [seed_label(look.seed) for look in looks]
     numbers = [label.removeprefix("seed ") for label in labels]
     plural = all(number.isdecimal() for number in numbers) and len(labels) > 1
     seeds = f"seeds {', '.join(numbers)}" if plural else ", ".join(labels)
-    where = f"{plain(study.name)}, preset {plain(study.preset)}, {plain(study.data.label)}"
-    return f"Study: {where}; {images:,} {side} images of {len(study.data.classes)} classes; {plain(seeds)}."
+    where = f"{plain(study.name)}, preset {plain(study.preset)}, {plain(study.images.label)}"
+    return f"Study: {where}; {images:,} {side} images of {len(study.images.classes)} classes; {plain(seeds)}."
 
 
 def reading_text(looks: Sequence[Look]) -> str:

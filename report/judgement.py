@@ -29,9 +29,9 @@ def markdown(judgement: Judgement, figure: bool) -> str:
     head = headings(judgement, escaped)
     rows = [cells(judgement, name, escaped) for name in judgement.arms]
     table = aligned(head, rows, words=(head[0], head[-1]))
-    parts = [f"# {escaped(judgement.metric)}: {escaped(judgement.source)}", answer(judgement, escaped), table, _key(judgement)]
+    parts = [f"# {escaped(judgement.metric)}: {escaped(judgement.source)}", answer(judgement, escaped), table, key(judgement)]
     if figure:
-        parts.append(f"![{_caption(judgement)}](judgement.png)\n\n{_caption(judgement)} ([SVG](judgement.svg))")
+        parts.append(f"![{caption(judgement)}](judgement.png)\n\n{caption(judgement)} ([SVG](judgement.svg))")
     lacking = [*reasons(judgement, escaped), *map(escaped, judgement.holes)]
     for title, sentences in (
         ("What is missing or open", lacking),
@@ -43,7 +43,7 @@ def markdown(judgement: Judgement, figure: bool) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _key(judgement: Judgement) -> str:
+def key(judgement: Judgement) -> str:
     """How to read the table."""
     family, delta = judgement.comparisons.family, judgement.delta
     together = f"cover all {family} comparisons together" if family > 1 else "are of one comparison"
@@ -61,7 +61,8 @@ def _key(judgement: Judgement) -> str:
     )
 
 
-def _caption(judgement: Judgement) -> str:
+def caption(judgement: Judgement) -> str:
+    """What the figure shows."""
     band = "" if judgement.delta is None else f"; the band is ±{judgement.delta:g}"
     return (
         "Left: each dot is a seed, with the mean and its 95 % interval. Right: the difference of each pair, with the mean difference and "

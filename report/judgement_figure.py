@@ -4,7 +4,7 @@ same bytes."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,8 +21,8 @@ NAME = 28
 """Characters in a line of a variant's name."""
 
 
-def draw(judgement: Judgement) -> Drawing | None:
-    """The figure; None where there is nothing to draw."""
+def draw(judgement: Judgement, formats: Collection[str] = ("md",)) -> Drawing | None:
+    """The figure as these formats need it; None where there is nothing to draw."""
     if not any(arm.values for arm in judgement.arms.values()):
         return None
     with style():
@@ -30,7 +30,7 @@ def draw(judgement: Judgement) -> Drawing | None:
         left, right = figure.subplots(1, 2, sharey=True)
         values(left, judgement)
         differences(right, judgement)
-        return drawn(figure)
+        return drawn(figure, formats)
 
 
 def _stack(judgement: Judgement) -> Stack:

@@ -1,8 +1,6 @@
 """A judgement in words and numbers, for the page and for a terminal: the answer, the lines of the table, the notes.
 
-The numbers come from elsewhere and keep their own unit. The half-width of an interval is rounded to two significant digits, and the number
-that it belongs to is given as many decimals; without an interval a mean has four significant digits, a difference two. (The project's own
-errors are percentages and follow ``report.numbers``.)
+The numbers come from elsewhere and keep their own unit (``ablations.statistics.own_unit``).
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from rich.cells import cell_len
 from ablations.judging.judge import Judgement
 from ablations.statistics.comparison import FEWEST, Arm, Comparison
 from ablations.statistics.estimation import Estimate, interval
+from ablations.statistics.own_unit import decimals, difference_text, estimate_text
 from ablations.statistics.rounding import NONE, number, p_text
 from report.numbers import plain
 
@@ -140,25 +139,6 @@ def notes(judgement: Judgement) -> list[str]:
 # -- numbers
 
 
-def estimate_text(estimate: Estimate) -> str:
-    """ "0.9132 ± 0.0021", without the half-width below two seeds."""
-    if estimate.mean is None:
-        return NONE
-    places = decimals(estimate.mean, estimate.half_width)
-    return number(estimate.mean, places) + ("" if estimate.half_width is None else f" ± {number(estimate.half_width, places)}")
-
-
-def difference_text(difference: Estimate) -> str:
-    """ "+0.0042 [+0.0010, +0.0074]", without the interval below three pairs."""
-    if difference.mean is None:
-        return NONE
-    places = decimals(difference.mean, difference.half_width or abs(difference.mean))
-    mean = number(difference.mean, places, sign=True)
-    if difference.low is None or difference.high is None:
-        return mean
-    return f"{mean} [{number(difference.low, places, sign=True)}, {number(difference.high, places, sign=True)}]"
-
-
 def delta_text(one: Comparison) -> str:
     """The smallest δ in two significant digits, rounded up, so that it is one; none where no δ would make the two equivalent."""
     delta = one.smallest_delta
@@ -168,10 +148,3 @@ def delta_text(one: Comparison) -> str:
         return "0"
     unit = 10.0 ** (math.floor(math.log10(delta)) - 1)
     return number(math.ceil(delta / unit - 1e-9) * unit, decimals(delta, delta))
-
-
-def decimals(value: float, half_width: float | None) -> int:
-    """How many decimals a number is given (see the top of this file)."""
-    if half_width:
-        return max(0, 1 - math.floor(math.log10(half_width)))
-    return max(0, 3 - math.floor(math.log10(abs(value)))) if value else 1

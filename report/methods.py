@@ -43,16 +43,16 @@ def _training(study: Study) -> list[str]:
     smoothing = "" if how["Label smoothing"] == "none" else f", with label smoothing {how['Label smoothing']}"
     evaluated = (
         f"The top-1 error was read once, after the last epoch, on the {images_text(study)}"
-        if study.data.evaluated_on == "test"
+        if study.images.evaluated_on == "test"
         else f"The top-1 error is that of the last epoch on {images_text(study)}, taken from the training images and balanced by class; "
         "the test set was not read"
     )
     return [
         f'The variants differ in {factor_text(study)} and in nothing else. The reference, "{plain(study.reference)}", is the network '
-        f"{how['Network']}: {reference.cost.parameters:,} parameters and {macs_text(reference.cost.macs)} multiply-adds for an image.",
+        f"{how['Network']}: {reference.price.parameters:,} parameters and {macs_text(reference.price.macs)} multiply-adds for an image.",
         f"Every variant was trained from its start values on {how['Data']}, augmentation: {how['Augmentation']}. Training took "
         f"{how['Training']}, by {how['Optimiser']}{smoothing}, in {how['Precision']}; the learning rate {_rate(how['Learning rate'])}.",
-        f"{evaluated}; no epoch and no setting was selected on {'it' if study.data.evaluated_on == 'test' else 'them'}.",
+        f"{evaluated}; no epoch and no setting was selected on {'it' if study.images.evaluated_on == 'test' else 'them'}.",
     ]
 
 

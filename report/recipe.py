@@ -10,11 +10,11 @@ from senet_core.seeds import seed_label
 
 def recipe(study: Study) -> list[tuple[str, str]]:
     """(what, how) in Markdown, of the reference's config; the study's factor says where the other variants differ."""
-    config = study.variant(study.reference).config
+    config, images = study.variant(study.reference).recipe, study.images
     return [
         ("Network", _network(config.net)),
         ("What the variants change", ", ".join(f"`{path}`" for path in study.factor)),
-        ("Data", f"{plain(study.data.label)}: {study.data.train:,} training images, {len(study.data.classes)} classes, {_pixels(study)}"),
+        ("Data", f"{plain(images.label)}: {images.train:,} training images, {len(images.classes)} classes, {_pixels(study)}"),
         ("Evaluated on", _evaluated(study)),
         ("Augmentation", _augmentation(config)),
         ("Training", f"{config.train.epochs} epochs, batches of {config.train.batch}"),
@@ -40,14 +40,14 @@ def _network(net: Net) -> str:
 
 
 def _pixels(study: Study) -> str:
-    colour = {1: "grey", 3: "colour"}.get(study.data.channels, f"{study.data.channels} channels")
-    return f"{study.data.size}×{study.data.size} {colour}"
+    colour = {1: "grey", 3: "colour"}.get(study.images.channels, f"{study.images.channels} channels")
+    return f"{study.images.size}×{study.images.size} {colour}"
 
 
 def _evaluated(study: Study) -> str:
-    if study.data.evaluated_on == "holdout":
-        return f"{study.data.evaluated:,} training images held out, balanced by class; the test set was not read"
-    return f"the test set, {study.data.evaluated:,} images, read once after the last epoch"
+    if study.images.evaluated_on == "holdout":
+        return f"{study.images.evaluated:,} training images held out, balanced by class; the test set was not read"
+    return f"the test set, {study.images.evaluated:,} images, read once after the last epoch"
 
 
 def _augmentation(config: Config) -> str:

@@ -212,9 +212,9 @@ def _row(reading: Reading, variant: StudyVariant) -> Row:
     return Row(
         variant=variant.name,
         reference=reference,
-        hidden_widths=variant.cost.hidden_widths,
-        parameters=variant.cost.parameters,
-        macs=variant.cost.macs,
+        hidden_widths=variant.price.hidden_widths,
+        parameters=variant.price.parameters,
+        macs=variant.price.macs,
         errors=errors,
         error=interval(errors.values()),
         comparison=comparison,

@@ -72,8 +72,8 @@ def studies_page(pair: StudyPair) -> str:
     }
     costs = {
         "Variant": variants,
-        "Parameters": [_either(f"{one.match.a.cost.parameters:,}", f"{one.match.b.cost.parameters:,}") for one in pair.shared],
-        "MACs": [_either(macs_text(one.match.a.cost.macs), macs_text(one.match.b.cost.macs)) for one in pair.shared],
+        "Parameters": [_either(f"{one.match.a.price.parameters:,}", f"{one.match.b.price.parameters:,}") for one in pair.shared],
+        "MACs": [_either(macs_text(one.match.a.price.macs), macs_text(one.match.b.price.macs)) for one in pair.shared],
         "A: seconds a trial": [_seconds(one.times[0]) for one in pair.shared],
         "B: seconds a trial": [_seconds(one.times[1]) for one in pair.shared],
     }
@@ -156,8 +156,8 @@ def _value(value: Any) -> str:
 def _cost(a: StudyVariant, b: StudyVariant, times: tuple[TrainingTime, TrainingTime]) -> str:
     columns = {
         "Cost": ["parameters", "MACs", "hidden widths", "seconds a trial, median"],
-        "A": [f"{a.cost.parameters:,}", macs_text(a.cost.macs), widths_text(a.cost.hidden_widths), _seconds(times[0])],
-        "B": [f"{b.cost.parameters:,}", macs_text(b.cost.macs), widths_text(b.cost.hidden_widths), _seconds(times[1])],
+        "A": [f"{a.price.parameters:,}", macs_text(a.price.macs), widths_text(a.price.hidden_widths), _seconds(times[0])],
+        "B": [f"{b.price.parameters:,}", macs_text(b.price.macs), widths_text(b.price.hidden_widths), _seconds(times[1])],
     }
     return _table(columns, "Cost")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
-import pandas as pd
+from tabulate import tabulate
 
 from ablations.published import published
 from ablations.statistics.comparison import FEWEST, Comparison
@@ -18,7 +18,7 @@ from report.wording import verdict_text
 
 def error_name(study: Study) -> str:
     """What is measured: "Top-1 error (%)", or the held-out one where the test set was not read."""
-    return "Held-out top-1 error (%)" if study.data.evaluated_on == "holdout" else "Top-1 error (%)"
+    return "Held-out top-1 error (%)" if study.images.evaluated_on == "holdout" else "Top-1 error (%)"
 
 
 def _columns(study: Study, rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -127,19 +127,18 @@ def _percent(share: float | None) -> str:
 
 def by_column(columns: Mapping[str, Sequence[str]], words: Collection[str]) -> str:
     """A table in Markdown of texts by their headings; ``words`` names the columns of words."""
-    return _markdown(pd.DataFrame(columns), words)
+    return _markdown(list(columns), list(zip(*columns.values(), strict=True)), words)
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str]) -> str:
     """The same of rows of texts."""
-    return _markdown(pd.DataFrame(rows, columns=list(head)), words)
+    return _markdown(head, rows, words)
 
 
-def _markdown(table: pd.DataFrame, words: Collection[str]) -> str:
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str]) -> str:
     """The columns of words to the left and those of numbers to the right."""
-    sides = ["left" if heading in words else "right" for heading in table.columns]
-    text: str = table.to_markdown(index=False, disable_numparse=True, colalign=sides)
-    return text
+    sides = ["left" if heading in words else "right" for heading in head]
+    return tabulate(rows, headers=head, tablefmt="pipe", disable_numparse=True, colalign=sides)
 
 
 def fixed_width(study: Study, rows: Sequence[Row]) -> str:

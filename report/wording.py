@@ -51,9 +51,8 @@ def headline(study: Study, rows: Sequence[Row]) -> str:
     reference = next(row for row in rows if row.variant == study.reference)
     if reference.error.mean is None:
         return f'No trial of the reference "{plain(study.reference)}" has finished, so there are no differences to it yet.{_diverged(rows)}'
-    images = (
-        f"{study.data.evaluated:,} {'held-out' if study.data.evaluated_on == 'holdout' else 'test'} images of {plain(study.data.label)}"
-    )
+    data = study.images
+    images = f"{data.evaluated:,} {'held-out' if data.evaluated_on == 'holdout' else 'test'} images of {plain(data.label)}"
     opening = f'The reference "{plain(study.reference)}" errs on {error_text(reference.error)} % of the {images} (n = {reference.count}).'
     groups = _groups(study, rows)
     if len(rows) == 1:
@@ -141,7 +140,7 @@ def quotation(reading: Reading, answer: Answer) -> str | None:
     seeds = sorted({one.n for one in found if one is not None})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     family = f"95 % intervals, simultaneous over the {reading.verdicts.comparisons.family} comparisons of the study; Holm-adjusted p"
-    return f"On {plain(study.data.label)} (preset {study.preset}), over {count} paired seeds, {', and '.join(told)} ({family})."
+    return f"On {plain(study.images.label)} (preset {study.preset}), over {count} paired seeds, {', and '.join(told)} ({family})."
 
 
 def _quoted(one: Comparison) -> str:

@@ -157,7 +157,8 @@ def loaded_sources() -> list[str]:
 def load_file(path: Path) -> str:
     """Import one file from outside the tree; what it registers is known by the hash of its source, which is returned.
 
-    A file may load another one in turn: a suite its block, which keeps a hash of its own, so that an edited question trains nothing anew.
+    It may import modules that lie beside it. And it may load another file in turn: a suite its block, which keeps a hash of its own, so
+    that an edited question trains nothing anew.
 
     :raises InputError: if the file is missing or cannot be imported.
     """
@@ -175,6 +176,9 @@ def load_file(path: Path) -> str:
         return digest
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    beside = str(path.resolve().parent)  # so that the file can import its neighbours; last, so that none of them hides a package
+    if beside not in sys.path:
+        sys.path.append(beside)
     token = _source_being_loaded.set(digest)
     try:
         spec.loader.exec_module(module)

@@ -149,7 +149,8 @@ def execute(snippet: Snippet, rest: list[Snippet], folder: Path, page: str) -> N
     if named is None:
         exec(compile(snippet.text, page, "exec"), {"__name__": "__main__"})
         return
-    assert any(named[1] in later.text for later in rest), f"{page}: nothing uses {named[1]}"
+    uses = (named[1], f"from {named[1].removesuffix('.py')} import")
+    assert any(use in later.text for later in rest for use in uses), f"{page}: nothing uses {named[1]}"
     (folder / named[1]).write_text(snippet.text, encoding="utf-8")
 
 
@@ -204,7 +205,7 @@ def test_a_page_in_folders_without_its_files_fails(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_and_every_link_of_a_page_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    made = set(re.findall(r"@SUITES\.add\(\"(\w+)\"\)", text)) | set(re.findall(r"ablate new suite (\w+)", text))
+    made = set(re.findall(r"(?:@SUITES\.add|loop|command)\(\s*\"(\w+)\"", text)) | set(re.findall(r"ablate new (?:suite|loop) (\w+)", text))
     for line in re.findall(r"^ablate (.*?)(?: #.*)?$", text, re.MULTILINE):
         rest, _ = runner.take_recipe(shlex.split(line))
         options = runner.parser(runner.COMMANDS).parse_args(rest)

@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 
 ATTEMPTS, TOKEN, BEGUN = "attempts", "token", "begun"
+OWN, LINES = "own", "lines.jsonl"
+"""The folder of a user's own training loop, and in it what the loop has reported."""
 CHECKPOINTS = ("checkpoint.pt", "checkpoint-before.pt")
 KILLED_AT_MOST = 5
 """So often a trial may be begun without an epoch to show for it, before it is called failed: else one that needs more memory than there
@@ -43,8 +45,15 @@ def sees(folder: Path, token: str) -> bool:
 
 
 def resumable(trial: Path) -> bool:
-    """Whether there is a checkpoint to go on from, in the trial's folder or in an attempt."""
-    return any((folder / name).exists() for folder in (trial, *folders(trial)) for name in CHECKPOINTS)
+    """Whether there is something to go on from, in the trial's folder or in an attempt: a checkpoint, or what an own loop left."""
+    return any((folder / name).exists() for folder in (trial, *folders(trial)) for name in (*CHECKPOINTS, f"{OWN}/{LINES}"))
+
+
+def keep_own(folder: Path, trial: Path) -> None:
+    """Take what a user's own loop wrote in an attempt's folder into the trial's own."""
+    if folder != trial and (folder / OWN).is_dir():
+        shutil.rmtree(trial / OWN, ignore_errors=True)
+        os.replace(folder / OWN, trial / OWN)
 
 
 def clear(trial: Path) -> None:

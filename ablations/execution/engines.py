@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ablations.execution import attempts
 from ablations.execution.trial import Trial, compute
+from ablations.own_loop import Stopped
 from ablations.planning import DataSource
-from ablations.result import Epoch, Result
+from ablations.result import Epoch, Line, Result
 from ablations.store import Store
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Advanced:
     """An epoch of a trial is over, after so many seconds."""
 
     key: str
-    epoch: Epoch
+    epoch: Epoch | Line
     seconds: float
 
 
@@ -152,7 +153,7 @@ def computed(
             warn=lambda sentence: tell(Warned(trial.key, sentence)),
         )
         tell(Computed(trial.key, folder, result))
-    except Interrupted:
+    except (Interrupted, Stopped):
         tell(Broken(trial.key))
     except Exception as error:
         halts = workspace is not None and refuses(error, workspace)

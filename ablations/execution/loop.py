@@ -18,8 +18,9 @@ from ablations.execution.engines import Advanced, Broken, Computed, Engine, Even
 from ablations.execution.provenance import commit
 from ablations.execution.stopping import Patience, Stop
 from ablations.execution.trial import Trial, save_recipe
-from ablations.result import Epoch, Result
+from ablations.result import Epoch, Line, Result
 from ablations.store import DamagedStore, Failure, State, Store
+from ablations.study import Settings, ours
 
 if TYPE_CHECKING:
     from ablations.seed_rules import Share
@@ -33,7 +34,7 @@ class Observer(Protocol):
     def trial_started(self, trial: Trial) -> None:
         """A trial begins, or goes on from its checkpoint."""
 
-    def trial_epoch(self, trial: Trial, epoch: Epoch, seconds: float) -> None:
+    def trial_epoch(self, trial: Trial, epoch: Epoch | Line, seconds: float) -> None:
         """An epoch is over, and its checkpoint is written or about to be."""
 
     def trial_ended(self, trial: Trial, result: Result | None, reason: str | None) -> None:
@@ -217,14 +218,15 @@ class _Driver:
         epoch = event.epoch
         self.held[trial.key].epochs += 1
         attempts.progressed(self.store.trial(trial.key))
-        self._log(trial, f"epoch {epoch.epoch}: loss {epoch.loss:.4f}, training error {epoch.error:.2f} %, {event.seconds:.1f} s")
+        self._log(trial, f"epoch {epoch.epoch}: {_told(epoch)}, {event.seconds:.1f} s")
         for observer in self.observers:
             observer.trial_epoch(trial, epoch, event.seconds)
 
     def _computed(self, trial: Trial, event: Computed) -> None:
         result = self.store.adopt(event.folder, event.result)
         self.summary.trained.append(trial.key)
-        self.summary.shares[trial.key] = self.held[trial.key].epochs / trial.config.train.epochs
+        own = isinstance(trial.config, Settings)  # of which nobody knows how many epochs it has
+        self.summary.shares[trial.key] = 1.0 if own else self.held[trial.key].epochs / ours(trial.config).train.epochs
         if result.status == "diverged":
             self.summary.diverged += 1
             self._log(trial, f"diverged: the loss was not finite in epoch {len(result.history) + 1}, or at the evaluation")
@@ -278,6 +280,12 @@ class _Driver:
     def _log(self, trial: Trial, text: str) -> None:
         with suppress(OSError), (self.store.trial(trial.key) / "log.txt").open("a", encoding="utf-8") as log:
             log.write(f"{_now()} {text.rstrip()}\n")  # a full disk must not turn one hole into the end of the run
+
+
+def _told(epoch: Epoch | Line) -> str:
+    if isinstance(epoch, Line):
+        return ", ".join(f"{name} {value:.5g}" for name, value in epoch.values.items()) or "nothing reported"
+    return f"loss {epoch.loss:.4f}, training error {epoch.error:.2f} %"
 
 
 def _damage(store: Store, key: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ablations.execution.trial import Trial
 from ablations.planning import DataSource
 from ablations.store import DamagedStore, State, Store
-from senet_core.config import canonical
+from senet_core.config import Config, canonical
 
 if TYPE_CHECKING:
     from senet_core.training.execution import Machine
@@ -25,24 +25,29 @@ def prices(left: Iterable[Trial], queue: Iterable[Trial], store: Store, source: 
     """Seconds of each trial that is ``left``, by its key; trials of one config share a price.
 
     It is the median over the trials of the ``queue`` that were trained with the same config on such a machine, executed alike; where there
-    is none, a probe of the network. A network that fails in the probe has no price; its training will say why.
+    is none, a probe of the network. A network that fails in the probe has no price; its training will say why. Nor has a loop of a user's
+    own that has not been run yet.
     """
-    from senet_core.training.probe import seconds_per_trial
-
     known: dict[str, float | None] = {**_stored(queue, store, machine)}
     found: dict[str, float] = {}
     for trial in left:
         text = _recipe(trial)
         if text not in known:
-            _, facts = source.opened(trial.config)
-            try:
-                known[text] = seconds_per_trial(trial.config, facts, machine.device, machine.execution)
-            except Exception:  # of a user's block there can be any
-                known[text] = None
+            known[text] = _probed(trial.config, source, machine) if isinstance(trial.config, Config) else None
         price = known[text]
         if price is not None:
             found[trial.key] = price
     return found
+
+
+def _probed(config: Config, source: DataSource, machine: Machine) -> float | None:
+    from senet_core.training.probe import seconds_per_trial
+
+    _, facts = source.opened(config)
+    try:
+        return seconds_per_trial(config, facts, machine.device, machine.execution)
+    except Exception:  # of a user's block there can be any
+        return None
 
 
 def _stored(queue: Iterable[Trial], store: Store, machine: Machine) -> dict[str, float]:
@@ -50,13 +55,14 @@ def _stored(queue: Iterable[Trial], store: Store, machine: Machine) -> dict[str,
     from senet_core.training.execution import device_name
 
     device, execution = device_name(machine.device), machine.execution.plain()
+    alike = ((device, execution), (device, {"threads": execution["threads"]}))  # of a user's own loop no more is known
     seconds: dict[str, list[float]] = {}
     for trial in queue:
         try:
             result = store.result(trial.key)
         except DamagedStore:
             continue
-        if result and result.status == "done" and (result.provenance.device, result.provenance.execution) == (device, execution):
+        if result and result.status == "done" and (result.provenance.device, result.provenance.execution) in alike:
             seconds.setdefault(_recipe(trial), []).append(result.timing.total)
     return {text: median(times) for text, times in seconds.items()}
 

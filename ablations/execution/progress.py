@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.text import Text
 
 from ablations.execution.trial import Trial
-from ablations.result import Epoch, Result
+from ablations.result import Epoch, Line, Result
+from ablations.study import Settings
 
 
 class Progress:
@@ -44,8 +45,11 @@ class Progress:
         if not self._console.is_terminal:
             self._say(f"{self._place()} {self._names[trial.key]}  starts")
 
-    def trial_epoch(self, trial: Trial, epoch: Epoch, seconds: float) -> None:
+    def trial_epoch(self, trial: Trial, epoch: Epoch | Line, seconds: float) -> None:
         """An epoch is over."""
+        if isinstance(epoch, Line) or isinstance(trial.config, Settings):
+            self._running[trial.key] = f"epoch {epoch.epoch}"
+            return
         share = _work(trial) / trial.config.train.epochs
         self._seconds, self._worked = self._seconds + seconds, self._worked + share
         self._left[trial.key] = max(0.0, _work(trial) - share * epoch.epoch)
@@ -57,6 +61,8 @@ class Progress:
         if reason == "interrupted":
             return
         self._left.pop(trial.key, None)
+        if result is not None and result.measured is not None:  # how many epochs such a trial has is known to nobody before its end
+            self._seconds, self._worked = self._seconds + result.timing.total, self._worked + _work(trial)
         self._done, self._failed = self._done + (result is not None), self._failed + (result is None)
         self._say(f"{self._place()} {self._names[trial.key]}  {_ending(trial, result, reason)}  {self._to_go()}")
 
@@ -81,12 +87,15 @@ class Progress:
 
 
 def _work(trial: Trial) -> float:
+    if trial.cost is None or isinstance(trial.config, Settings):
+        return 1.0
     return float(trial.cost.macs * trial.config.train.epochs)
 
 
 def _ending(trial: Trial, result: Result | None, reason: str | None) -> str:
     if result is None:
         return f"FAILED: {reason} (trials/{trial.key}/log.txt)"
-    if result.errors is None:
-        return f"diverged after {len(result.history)} epochs"
-    return f"error {result.errors.top1:.2f} %, {result.timing.total:.0f} s"
+    if result.number is None:
+        return f"diverged after {len(result.history) or len(result.lines)} epochs"
+    measured = f"{result.measured.metric} {result.number:.5g}" if result.measured else f"error {result.number:.2f} %"
+    return f"{measured}, {result.timing.total:.0f} s"

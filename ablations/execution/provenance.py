@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from types import ModuleType
 
-PACKAGES = ("torch", "torchvision", "numpy", "pydantic", "scikit-learn", "pillow", "scipy", "senet-ablations")
+PACKAGES: tuple[str, ...] = ("torch", "torchvision", "numpy", "pydantic", "scikit-learn", "pillow", "scipy", "senet-ablations")
 
 
 @cache
@@ -32,12 +33,23 @@ def _git(folder: Path, *words: str) -> str | None:
 
 
 @cache
-def versions() -> dict[str, str]:
-    """Releases of Python and of the libraries that a number can depend on; those not installed are left out."""
+def versions(*more: str) -> dict[str, str]:
+    """Releases of Python and of the libraries that a number can depend on, and of ``more``; those not installed are left out."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in dict.fromkeys((*PACKAGES, *more)):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
     return found
+
+
+def packages_of(module: ModuleType) -> list[str]:
+    """The installed packages that a module takes something from, by the names of their releases."""
+    names = set()
+    for value in vars(module).values():
+        home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if isinstance(home, str):
+            names.add(home.partition(".")[0])
+    releases = packages_distributions()
+    return sorted({release for name in names for release in releases.get(name, ())})

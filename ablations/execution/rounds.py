@@ -13,6 +13,7 @@ from ablations.planning import DataSource
 from ablations.seed_rules import Share
 from ablations.store import Store
 from ablations.study import Study
+from senet_core.config import Config
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Rounds:
     def _ready(self, shares: Sequence[Share], new: Sequence[Share]) -> Round:
         queue = trials(new)
         left = [trial for trial in queue if is_left(self.store.state(trial.key), self.retry_failed)]
-        for config in {trial.config.data.model_dump_json(): trial.config for trial in left}.values():
+        trained_here = [trial.config for trial in left if isinstance(trial.config, Config)]
+        for config in {config.data.model_dump_json(): config for config in trained_here}.values():
             self.source.prepare(config)
         engine = self.engine() if left else None
         for share in new:

@@ -13,11 +13,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from ablations import gates_file
+from ablations.execution import own_trial
 from ablations.execution.provenance import commit, versions
 from ablations.planning import DataSource
-from ablations.result import Epoch, Errors, Gates, Provenance, Result, Timing
+from ablations.result import Epoch, Errors, Gates, Line, Provenance, Result, Timing
 from ablations.store import CORRECT, GATES, WEIGHTS, Correctness, write_correctness
-from ablations.study import Cost
+from ablations.study import Cost, Settings
 from senet_core.config import Config, Frozen
 from senet_core.files import publish, publish_text, sha256
 
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
     from senet_core.training.execution import Machine
     from senet_core.training.loop import EpochRecord, Outcome
 
-OnEpoch = Callable[[Epoch, float], None]
+OnEpoch = Callable[[Epoch | Line, float], None]
 
 
 class Trial(Frozen):
     """A config and a seed under their key; it knows no suite, so suites that share it train it once."""
 
     key: str
-    config: Config
+    config: Config | Settings
     seed: int | dict[str, int]
-    cost: Cost
+    cost: Cost | None
 
 
 def compute(
@@ -56,7 +57,10 @@ def compute(
     Weights, per-image correctness and gates are left in the folder; the result is not stored yet (``Store.adopt`` does that).
 
     :raises Interrupted: (of ``senet_core.training.loop``) when ``should_stop`` said so; the last epoch's checkpoint is kept.
+    :raises Stopped: (of ``ablations.own_loop``) the same, of a user's own training loop.
     """
+    if isinstance(trial.config, Settings):
+        return own_trial.compute(trial, trial.config, folder, machine, earlier=earlier, on_line=on_epoch, should_stop=should_stop)
     from senet_core.training.checkpoint import Checkpoints
     from senet_core.training.loop import fit
 
@@ -76,7 +80,7 @@ def compute(
         on_epoch=report,
         should_stop=should_stop,
     )
-    return _result(trial, folder, outcome, facts, machine.device)
+    return _result(trial, trial.config, folder, outcome, facts, machine.device)
 
 
 def save_recipe(trial: Trial, folder: Path) -> None:
@@ -85,15 +89,15 @@ def save_recipe(trial: Trial, folder: Path) -> None:
     publish_text(folder / "config.json", json.dumps(recipe, indent=1) + "\n")
 
 
-def _result(trial: Trial, folder: Path, outcome: Outcome, facts: Facts, device: torch.device) -> Result:
-    evaluated_on: Literal["holdout", "test"] = "holdout" if trial.config.data.holdout else "test"
+def _result(trial: Trial, config: Config, folder: Path, outcome: Outcome, facts: Facts, device: torch.device) -> Result:
+    evaluated_on: Literal["holdout", "test"] = "holdout" if config.data.holdout else "test"
     evaluation, history = outcome.evaluation, outcome.progress.history
     errors = evaluation and Errors(
         top1=evaluation.top1_error, top5=evaluation.top5_error, loss=evaluation.loss, images=len(evaluation.labels)
     )
     return Result(
         key=trial.key,
-        config=trial.config,
+        config=config,
         seed=trial.seed,
         status=outcome.status,
         errors=errors,

@@ -8,7 +8,8 @@ from ablations.study import Study
 
 
 def arms(study: Study, store: Store) -> dict[str, Arm]:
-    """Every variant by its name: {seed: top-1 error in percent} of its finished trials, and the seeds that diverged.
+    """Every variant by its name: {seed: its number} of its finished trials, and the seeds that diverged. The number is the top-1 error in
+    percent, or what a user's own loop is judged by.
 
     A trial that is missing, unfinished, failed or damaged is a hole: its seed is in neither.
     """
@@ -21,8 +22,8 @@ def arms(study: Study, store: Store) -> dict[str, Arm]:
             continue
         if result is None:
             continue
-        if result.errors is None:
+        if result.number is None:
             diverged[variant.name].add(seed)
         else:
-            errors[variant.name][seed] = result.errors.top1
+            errors[variant.name][seed] = result.number
     return {name: Arm(errors[name], frozenset(diverged[name])) for name in errors}

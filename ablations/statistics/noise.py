@@ -78,7 +78,7 @@ def _is_alike(one: Study, other: Study) -> bool:
 
 
 def _configs(study: Study) -> dict[str, Config]:
-    return {variant.name: variant.config for variant in study.variants}
+    return {variant.name: variant.recipe for variant in study.variants}
 
 
 def _keys(study: Study) -> dict[tuple[str, str], str]:
@@ -172,7 +172,7 @@ class _Tables:
 
     def seeds(self, *names: str) -> list[str]:
         """The seeds that all of these variants have finished; none where each seed had images of its own."""
-        if self.study.data.evaluated_on == "holdout" and len({_split(seed) for seed in self.study.seeds}) > 1:
+        if self.study.images.evaluated_on == "holdout" and len({_split(seed) for seed in self.study.seeds}) > 1:
             return []
         return [seed for seed in self.study.seeds if all(seed in self.arms[name].values for name in names)]
 

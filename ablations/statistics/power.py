@@ -7,9 +7,11 @@ correlation c it is s sqrt(2 (1 - c)).
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,16 +38,23 @@ def power_of_equivalence(true: float, deviation: float, n: int, delta: float, al
 
     Given the sample's deviation the chance is a normal probability; it is averaged over 400 equally likely values of that deviation.
     """
-    from scipy.special import gammaincinv, ndtr, stdtrit
+    from scipy.special import ndtr, stdtrit
 
     if deviation == 0:
         return float(abs(true) < delta)
     freedom, root = n - 1, math.sqrt(n)
-    levels = (np.arange(400) + 0.5) / 400
-    sample = np.sqrt(2 * gammaincinv(freedom / 2, levels) / freedom)  # the sample's deviation in units of the true one
-    margin = stdtrit(freedom, 1 - alpha) * sample
+    margin = stdtrit(freedom, 1 - alpha) * _sample_deviations(freedom)
     chance = ndtr((delta - true) / deviation * root - margin) - ndtr((-delta - true) / deviation * root + margin)
     return float(np.maximum(chance, 0.0).mean())
+
+
+@cache
+def _sample_deviations(freedom: int) -> NDArray[np.float64]:
+    """400 equally likely values of a sample's deviation, in units of the true one."""
+    from scipy.special import gammaincinv
+
+    levels = (np.arange(400) + 0.5) / 400
+    return np.asarray(np.sqrt(2 * gammaincinv(freedom / 2, levels) / freedom))
 
 
 def seeds_for(power: Callable[[int], float], wanted: float = POWER, least: int = 3) -> int | None:

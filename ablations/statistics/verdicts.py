@@ -45,4 +45,4 @@ def rule(study: Study) -> Rule:
 
 def decide(study: Study, arms: Mapping[str, Arm]) -> Verdicts:
     """Decide everything that a study declares; ``arms`` holds every variant by its name."""
-    return Verdicts(study, compare(arms, family(study), study.delta, rule(study)))
+    return Verdicts(study, compare(arms, family(study), study.delta, rule(study), study.lower_is_better))

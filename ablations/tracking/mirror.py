@@ -9,21 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
-from ablations.result import Epoch, Result
+from ablations.result import Epoch, Line, Result
 from ablations.selection import places
 from ablations.statistics.comparison import FEWEST, Arm, Comparison
 from ablations.statistics.estimation import Estimate, interval
+from ablations.statistics.own_unit import estimate_text
 from ablations.statistics.rounding import NONE, error_text, p_text
 from ablations.statistics.verdicts import Verdicts, decide
 from ablations.store import DamagedStore, Store
-from ablations.study import Study, StudyVariant
+from ablations.study import Cost, Settings, Study, StudyVariant
 from ablations.tracking.curve import curve
 from ablations.tracking.notes import LIMIT, NOTE, SeedLine, delta_of, difference_of, variant_note, verdict_text
 from senet_core.config import canonical, flat
@@ -44,9 +46,9 @@ class Outcome:
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
-    def top1(self) -> float | None:
-        """The top-1 error (%), where there is one."""
-        return self.result.errors.top1 if self.result and self.result.errors else None
+    def number(self) -> float | None:
+        """The top-1 error (%), or what its loop is judged by, where there is one."""
+        return self.result.number if self.result else None
 
 
 Outcomes = Mapping[str, Outcome]
@@ -111,8 +113,8 @@ class Picture:
         return decide(self.study, {variant.name: self._arm(variant) for variant in self.study.variants})
 
     def errors(self, variant: StudyVariant) -> dict[str, float]:
-        """{seed: top-1 error in percent} of the finished trials."""
-        found = {seed: self.outcomes[key].top1 for seed, key in variant.keys.items() if key in self.outcomes}
+        """{seed: number} of the finished trials: the top-1 error in percent, or what their loop is judged by."""
+        found = {seed: self.outcomes[key].number for seed, key in variant.keys.items() if key in self.outcomes}
         return {seed: value for seed, value in found.items() if value is not None}
 
     def _arm(self, variant: StudyVariant) -> Arm:
@@ -152,10 +154,10 @@ def parent_record(picture: Picture, variant: StudyVariant, running: bool) -> Run
     error, comparison = interval(picture.errors(variant).values()), picture.verdicts.row(variant)
     is_reference = study.reference_of(variant) == variant.name
     told = {
-        "error": error_text(error),
-        "difference": difference_of(comparison),
+        "error": error_text(error) if study.metric is None else estimate_text(error),
+        "difference": difference_of(study, comparison),
         "p": p_text(comparison.adjusted if comparison else None),
-        "smallest_delta": delta_of(comparison),
+        "smallest_delta": delta_of(study, comparison),
         "verdict": verdict_text(comparison, is_reference),
     }
     tags = _tags(study, variant, "parent") | {f"ablate.{name}": text for name, text in told.items() if text != NONE}
@@ -201,17 +203,30 @@ def child_record(study: Study, variant: StudyVariant, seed: str, ended: Outcome 
     )
 
 
-def epoch_metrics(study: Study, variant: StudyVariant, epoch: Epoch, seconds: float | None) -> dict[str, float]:
+def epoch_metrics(study: Study, variant: StudyVariant, epoch: Epoch | Line, seconds: float | None) -> dict[str, float]:
     """One line of history under its metric names; a number that is none is left out (the status tells of divergence).
 
     ``seconds`` are those of the epoch's training, None where they were not kept.
     """
+    if isinstance(epoch, Line):
+        lap = {"epoch_seconds": seconds} if seconds else {}
+        return _finite({metric_name(name): value for name, value in epoch.values.items()} | lap)
     metrics = {"train_loss": epoch.loss, "train_error": epoch.error, "lr": epoch.lr}
     if seconds:
-        batch = variant.config.train.batch
-        images = study.data.train // batch * batch  # the last partial batch of an epoch is dropped
+        batch = variant.recipe.train.batch
+        images = study.images.train // batch * batch  # the last partial batch of an epoch is dropped
         metrics |= {"epoch_seconds": seconds, "images_per_second": images / seconds}
     return _finite(metrics)
+
+
+def metric_name(name: str) -> str:
+    """A name that MLflow takes for a metric: of other characters than letters, digits and a few signs an underscore is left."""
+    return re.sub(r"[^A-Za-z0-9_\-. /:]", "_", name)
+
+
+def judged_by(study: Study) -> str:
+    """MLflow's name of what the study is judged by."""
+    return "top1_error" if study.metric is None else metric_name(study.metric.name)
 
 
 def recipe_name(study: Study) -> str:
@@ -277,7 +292,9 @@ def _child_tags(study: Study, variant: StudyVariant, seed: str, ended: Outcome |
 
 def _provenance(result: Result) -> dict[str, str]:
     origin = result.provenance
-    tags = {"device": origin.device, "sittings": str(origin.sittings), "evaluated_on": result.evaluated_on}
+    tags = {"device": origin.device, "sittings": str(origin.sittings)}
+    if result.evaluated_on:
+        tags["evaluated_on"] = result.evaluated_on
     if origin.commit:
         tags["commit"] = origin.commit + ("+changes" if origin.dirty else "")
     tags["execution"] = ", ".join(f"{name} {_text(value)}" for name, value in sorted(origin.execution.items()))
@@ -288,7 +305,8 @@ def _params(study: Study, variant: StudyVariant) -> dict[str, str]:
     """What the variants of the study differ in, under the shortest names that tell them apart, and the preset."""
     paths = sorted({path.removesuffix(".name") for other in study.variants for path in other.changes})
     last = Counter(path.rpartition(".")[2] for path in paths)
-    values = flat(variant.config.tree())
+    own = variant.config.settings if isinstance(variant.config, Settings) else variant.config.tree()
+    values = flat(own)
     params = {"preset": study.preset}
     for path in paths:
         value = values.get(f"{path}.name", values.get(path, ...))
@@ -299,6 +317,8 @@ def _params(study: Study, variant: StudyVariant) -> dict[str, str]:
 
 
 def _child_params(study: Study, variant: StudyVariant, seed: str) -> dict[str, str]:
+    if isinstance(variant.config, Settings):
+        return _params(study, variant) | {"loop": variant.config.loop, "seed": seed}
     train = variant.config.train
     budget = {"epochs": train.epochs, "lr": train.lr, "batch": train.batch, "network": variant.config.net.name, "seed": seed}
     return _params(study, variant) | {name: _text(value) for name, value in budget.items()}
@@ -314,13 +334,17 @@ def _aggregate(
     picture: Picture, variant: StudyVariant, error: Estimate, comparison: Comparison | None, own: list[Outcome]
 ) -> dict[str, float]:
     statuses = Counter(one.status for one in own)
-    metrics = _estimate("top1_error", error) | {"n": float(error.n)}
+    metrics = _estimate(judged_by(picture.study), error) | {"n": float(error.n)}
     metrics |= {"diverged": float(statuses["diverged"]), "failed": float(statuses["failed"] + statuses["damaged"])}
     metrics |= _compared(comparison) if comparison else {}
     seconds = [one.result.timing.total for one in own if one.result and one.status == "done"]
     if seconds:
         metrics["seconds_mean"] = sum(seconds) / len(seconds)
-    return _finite(metrics | {"parameters": float(variant.cost.parameters), "macs": float(variant.cost.macs)})
+    return _finite(metrics | _costs(variant.cost))
+
+
+def _costs(cost: Cost | None) -> dict[str, float]:
+    return {} if cost is None else {"parameters": float(cost.parameters), "macs": float(cost.macs)}
 
 
 def _compared(one: Comparison) -> dict[str, float]:
@@ -348,7 +372,9 @@ def _parent_status(variant: StudyVariant, own: list[Outcome]) -> RunStatus:
 
 
 def _finals(result: Result) -> dict[str, float]:
-    metrics: dict[str, float] = {"parameters": result.cost.parameters, "macs": result.cost.macs, "seconds": result.timing.total}
+    metrics: dict[str, float] = _costs(result.cost) | {"seconds": result.timing.total}
+    if result.measured is not None:
+        metrics |= {metric_name(name): value for name, value in result.measured.values.items()}
     if result.dead_gates is not None:
         metrics["dead_gates"] = result.dead_gates
     if result.errors:
@@ -358,17 +384,21 @@ def _finals(result: Result) -> dict[str, float]:
 
 def _history(study: Study, variant: StudyVariant, result: Result) -> dict[str, dict[int, float]]:
     history: dict[str, dict[int, float]] = {}
-    for index, epoch in enumerate(result.history):
+    for index, epoch in enumerate(_epochs(result)):
         seconds = result.timing.epochs[index] if index < len(result.timing.epochs) else None
         for name, value in epoch_metrics(study, variant, epoch, seconds).items():
             history.setdefault(name, {})[epoch.epoch] = value
     return history
 
 
+def _epochs(result: Result) -> Sequence[Epoch | Line]:
+    return result.lines if result.measured else result.history
+
+
 def _clock(result: Result) -> dict[int, int]:
     """When each epoch ended, counting the epochs' seconds from the start."""
     start, elapsed, times = _span(result)[0], 0.0, {}
-    for epoch, seconds in zip(result.history, result.timing.epochs, strict=False):
+    for epoch, seconds in zip(_epochs(result), result.timing.epochs, strict=False):
         elapsed += seconds
         times[epoch.epoch] = start + int(1000 * elapsed)
     return times
@@ -379,8 +409,10 @@ def _span(result: Result) -> tuple[int, int]:
     return end - int(1000 * result.timing.total), end
 
 
-def _data(study: Study, variant: StudyVariant) -> DataSet:
+def _data(study: Study, variant: StudyVariant) -> DataSet | None:
     data = study.data
+    if data is None:
+        return None
     known = data.fingerprint or hashlib.sha256(canonical(variant.config.tree()["data"]).encode()).hexdigest()[:12]
     profile = {
         "training images": data.train,

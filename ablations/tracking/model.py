@@ -33,7 +33,7 @@ def _save(folder: Path, result: Result, weights: Path, source: DataSource) -> No
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    _, facts = source.opened(result.config)
+    _, facts = source.opened(result.recipe)
     shape = (facts.channels, facts.size, facts.size)
     images, logits = (TensorSpec(np.dtype("float32"), (-1, *rest)) for rest in (shape, (len(facts.classes),)))
     mlflow.pytorch.save_model(
@@ -70,8 +70,8 @@ def _classifier(result: Result, weights: Path, source: DataSource) -> nn.Module:
             logits: torch.Tensor = self.network((images - self.mean) / self.std)
             return logits
 
-    dataset, facts = source.opened(result.config)
-    batches = Batches(source.arrays(dataset), result.config, result.seed, torch.device("cpu"))
-    network = build(result.config, facts, result.seed)
+    dataset, facts = source.opened(result.recipe)
+    batches = Batches(source.arrays(dataset), result.recipe, result.seed, torch.device("cpu"))
+    network = build(result.recipe, facts, result.seed)
     network.load_state_dict(torch.load(weights, weights_only=True))
     return OnPixels(network, batches.mean, batches.std).eval()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ablations.statistics import own_unit
 from ablations.statistics.comparison import FEWEST, Comparison
 from ablations.statistics.estimation import Estimate
 from ablations.statistics.rounding import NONE, difference_text, error_text, number, p_text, spoken_for
@@ -30,16 +31,20 @@ class SeedLine:
     state: str
 
 
-def difference_of(comparison: Comparison | None) -> str:
+def difference_of(study: Study, comparison: Comparison | None) -> str:
     """ "−0.25 [−0.45, −0.06]" with the simultaneous interval; below three pairs without it; a dash without a pair."""
-    return NONE if comparison is None else difference_text(spoken_for(comparison.all))
+    if comparison is None:
+        return NONE
+    text = difference_text if study.metric is None else own_unit.difference_text
+    return text(spoken_for(comparison.all))
 
 
-def delta_of(comparison: Comparison | None) -> str:
+def delta_of(study: Study, comparison: Comparison | None) -> str:
     """ "±0.56", the smallest δ at which the two would be equivalent; a dash below three pairs, and with a divergence."""
     if comparison is None or comparison.n < FEWEST or comparison.divergence or comparison.smallest_delta is None:
         return NONE
-    return f"±{number(comparison.smallest_delta, 2)}"
+    places = 2 if study.metric is None else own_unit.decimals(comparison.smallest_delta, comparison.smallest_delta)
+    return f"±{number(comparison.smallest_delta, places)}"
 
 
 def verdict_text(comparison: Comparison | None, is_reference: bool) -> str:
@@ -61,30 +66,46 @@ def variant_note(study: Study, variant: StudyVariant, error: Estimate, compariso
     """What is known of a variant in a sentence or two, and its seeds as a table; what does not fit is counted."""
     head = f"{_finding(study, variant, error, comparison)}\n\n{_network(study, variant)}"
     named = comparison is not None
-    heading = ["Seed", "Top-1 error (%)", *([f"Difference to {plain(study.reference_of(variant))} (points)"] if named else []), "Trial"]
+    measured = "Top-1 error (%)" if study.metric is None else plain(study.metric.name)
+    difference = f"Difference to {plain(study.reference_of(variant))}{'' if study.metric else ' (points)'}"
+    heading = ["Seed", measured, *([difference] if named else []), "Trial"]
     table = [_cells(heading), _cells([":--", *["--:"] * (len(heading) - 2), ":--"])]
     room = LIMIT - len(head) - sum(map(len, table))
-    rows = [_cells(_row(line, named)) for line in lines]
+    rows = [_cells(_row(study, line, named)) for line in lines]
     return "\n".join([f"{head}\n", *table, _fitting(rows, room, "seeds")])
 
 
 def _finding(study: Study, variant: StudyVariant, error: Estimate, comparison: Comparison | None) -> str:
     name, reference = plain(variant.name), plain(study.reference_of(variant))
-    measured = f"errs on {error_text(error)} % (n = {error.n})" if error.mean is not None else "has no finished trial yet"
+    measured = _measured(study, error)
     if comparison is None:
         role = "the reference of this study" if variant.same_as is None else f"the same network as {plain(variant.same_as)}"
         return f"**{name}** is {role} and {measured}."
     opening = f"**{name}** {measured}."
     if comparison.word is None:
-        told = f" Against **{reference}**: {difference_of(comparison)} points." if comparison.mean is not None else ""
+        told = f" Against **{reference}**: {difference_of(study, comparison)}{_points(study)}." if comparison.mean is not None else ""
         return f"{opening}{told} No verdict yet: {plain(comparison.reason)}."
-    return f"{opening} Against **{reference}**: **{_verdict(study, comparison)}**{_numbers(comparison)}."
+    return f"{opening} Against **{reference}**: **{_verdict(study, comparison)}**{_numbers(study, comparison)}."
+
+
+def _measured(study: Study, error: Estimate) -> str:
+    if error.mean is None:
+        return "has no finished trial yet"
+    if study.metric is None:
+        return f"errs on {error_text(error)} % (n = {error.n})"
+    better = "lower" if study.metric.lower_is_better else "higher"
+    return f"has {plain(study.metric.name)} {own_unit.estimate_text(error)} (n = {error.n}; {better} is better)"
+
+
+def _points(study: Study) -> str:
+    """The unit of differences: percentage points, or that of a loop's own metric, which needs no name."""
+    return " points" if study.metric is None else ""
 
 
 def _verdict(study: Study, comparison: Comparison) -> str:
     word = comparison.word or ""
     if word == "equivalent":
-        return f"equivalent within ±{study.delta:g} points"
+        return f"equivalent within ±{study.delta:g}{_points(study)}"
     if word == "open" and comparison.needed:
         return f"open, about {comparison.needed:,} seeds in all would settle it"
     if word == "open" and comparison.reason:
@@ -92,26 +113,32 @@ def _verdict(study: Study, comparison: Comparison) -> str:
     return word
 
 
-def _numbers(comparison: Comparison) -> str:
+def _numbers(study: Study, comparison: Comparison) -> str:
     counts = comparison.divergence
     diverged = "" if counts is None else f"; {counts.variant} of {counts.variant_n} seeds diverged, {counts.reference} of the reference's"
     p = f"; Holm-adjusted p {p_text(comparison.adjusted)}" if comparison.adjusted is not None else ""
-    points = "" if comparison.mean is None else f"; {difference_of(comparison)} points over {comparison.n} pairs of seeds"
+    points = "" if comparison.mean is None else f"; {difference_of(study, comparison)}{_points(study)} over {comparison.n} pairs of seeds"
     return diverged + points + p
 
 
 def _network(study: Study, variant: StudyVariant) -> str:
     same = f"; the same network as {plain(variant.same_as)}, the two share their trials" if variant.same_as else ""
+    if variant.cost is None:
+        return f"{plain(study.title)}{same}."
     widths = f", hidden widths {', '.join(map(str, dict.fromkeys(variant.cost.hidden_widths)))}" if variant.cost.hidden_widths else ""
     return f"{plain(study.title)}. {variant.cost.parameters:,} parameters, {variant.cost.macs / 1e6:,.1f} M multiply-adds{widths}{same}."
 
 
-def _row(line: SeedLine, named: bool) -> list[str]:
-    value = NONE if line.error is None else number(line.error, 2)
-    difference = NONE if line.error is None or line.reference is None else number(line.error - line.reference, 2, sign=True)
+def _row(study: Study, line: SeedLine, named: bool) -> list[str]:
+    value = NONE if line.error is None else _value(study, line.error)
+    difference = NONE if line.error is None or line.reference is None else _value(study, line.error - line.reference, sign=True)
     state = "" if line.state == "done" else f" {line.state}"
     seed = plain(seed_label(line.seed).removeprefix("seed "))
     return [seed, value, *([difference] if named else []), f"`{line.key}`{state}"]
+
+
+def _value(study: Study, value: float, sign: bool = False) -> str:
+    return number(value, 2 if study.metric is None else own_unit.decimals(value, None), sign=sign)
 
 
 def _cells(texts: Sequence[str]) -> str:
@@ -133,11 +160,14 @@ class StudyLine:
 
 def recipe_line(study: Study) -> str:
     """The recipe in one line: network, data, budget, δ."""
-    config = study.variant(study.reference).config
-    train, on = config.train, "held-out images" if study.data.evaluated_on == "holdout" else "test images"
+    if study.metric is not None:
+        better = "lower" if study.metric.lower_is_better else "higher"
+        return f"{plain(study.metric.name)}, {better} is better; δ = {study.delta:g}"
+    config = study.variant(study.reference).recipe
+    train, on = config.train, "held-out images" if study.images.evaluated_on == "holdout" else "test images"
     epochs = f"{train.epochs} epoch{'' if train.epochs == 1 else 's'}"
     return (
-        f"{plain(config.net.name)} on {plain(study.data.label)}, {study.data.evaluated:,} {on}; {epochs}, batches of"
+        f"{plain(config.net.name)} on {plain(study.images.label)}, {study.images.evaluated:,} {on}; {epochs}, batches of"
         f" {train.batch}, learning rate {train.lr:g}; δ = {study.delta:g} points"
     )
 

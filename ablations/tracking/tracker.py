@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ablations.result import Epoch, Result
+from ablations.result import Epoch, Line, Result
 from ablations.store import Store
 from ablations.study import Study, StudyVariant
 from ablations.tracking.client import alone, is_server, scratch
@@ -75,7 +75,7 @@ class Tracker:
     def trial_started(self, trial: Trial) -> None:
         """A trial begins, or goes on."""
 
-    def trial_epoch(self, trial: Trial, epoch: Epoch, seconds: float) -> None:
+    def trial_epoch(self, trial: Trial, epoch: Epoch | Line, seconds: float) -> None:
         """An epoch is over."""
 
     def trial_ended(self, trial: Trial, result: Result | None, reason: str | None) -> None:
@@ -118,7 +118,7 @@ class MlflowTracker(Tracker):
         self._kept.pop(trial.key, None)
         self._attempt(lambda runs: self._start(runs, trial.key), None)
 
-    def trial_epoch(self, trial: Trial, epoch: Epoch, seconds: float) -> None:
+    def trial_epoch(self, trial: Trial, epoch: Epoch | Line, seconds: float) -> None:
         """Add the epoch to the run's history."""
         live = self._live.get(trial.key)
         if live is None or epoch.epoch in live.epochs:

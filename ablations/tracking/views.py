@@ -11,7 +11,7 @@ import json
 from typing import Any, Literal
 
 from ablations.study import Study
-from ablations.tracking.mirror import recipe_name
+from ablations.tracking.mirror import judged_by, recipe_name
 
 TAG = "mlflow.sharedViewState."
 Kind = Literal["table", "curves"]
@@ -26,11 +26,11 @@ TABLE: dict[str, int] = {
     "metrics.`parameters`": 110,
     "metrics.`macs`": 110,
     "metrics.`seconds_mean`": 120,
-    "metrics.`top1_error_mean`": 150,
 }
-"""The columns of the table of variants, with their widths in pixels. Tags tell numbers as the report does: a metric shows all digits."""
+"""The columns of the table of variants, with their widths in pixels; the mean of what is measured comes last. Tags tell numbers as the
+report does: a metric shows all digits."""
 CURVES = {"train_error": "LINE", "top1_error": "BAR", "train_loss": "LINE", "images_per_second": "LINE"}
-"""The charts that stand first, by metric."""
+"""The charts that stand first, by metric; of a user's own loop what it is judged by."""
 SECTION = "ablate-metrics"
 
 
@@ -79,8 +79,11 @@ def _search(study: Study, kind: str) -> dict[str, Any]:
 
 
 def _table(study: Study) -> dict[str, Any]:
-    order = {"orderByKey": "metrics.`top1_error_mean`", "orderByAsc": True}
-    return _search(study, "parent") | order | {"selectedColumns": list(TABLE), "columnOrder": list(TABLE), "columnWidths": TABLE}
+    mean = f"metrics.`{judged_by(study)}_mean`"
+    unknown = () if study.metric is None else ("metrics.`parameters`", "metrics.`macs`")
+    columns = {name: width for name, width in TABLE.items() if name not in unknown} | {mean: 150}
+    order = {"orderByKey": mean, "orderByAsc": study.lower_is_better}
+    return _search(study, "parent") | order | {"selectedColumns": list(columns), "columnOrder": list(columns), "columnWidths": columns}
 
 
 def _curves(study: Study) -> dict[str, Any]:
@@ -100,13 +103,13 @@ def _curves(study: Study) -> dict[str, Any]:
             "useGlobalXaxisKey": True,
             "useGlobalLineSmoothing": True,
         }
-        for metric, kind in CURVES.items()
+        for metric, kind in (CURVES if study.metric is None else {judged_by(study): "BAR"}).items()
     ]
     section = {"uuid": SECTION, "name": "Model metrics", "display": True, "isReordered": True}
     return _search(study, "child") | {
         "orderByKey": "tags.`mlflow.runName`",  # by which its page knows the name of a run
         "orderByAsc": True,
-        "selectedColumns": ["metrics.`top1_error`"],
+        "selectedColumns": [f"metrics.`{judged_by(study)}`"],
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "ablate.variant"}]},
         "useGroupedValuesInCharts": True,
         "compareRunCharts": charts,

@@ -1,0 +1,38 @@
+"""Numbers of any unit with their intervals as text; errors in percent follow ``ablations.statistics.rounding``.
+
+The half-width of an interval is rounded to two significant digits, and the number that it belongs to is given as many decimals; without an
+interval a mean has four significant digits, a difference two.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ablations.statistics.estimation import Estimate
+from ablations.statistics.rounding import NONE, number
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """ "0.9132 ± 0.0021", without the half-width below two seeds."""
+    if estimate.mean is None:
+        return NONE
+    places = decimals(estimate.mean, estimate.half_width)
+    return number(estimate.mean, places) + ("" if estimate.half_width is None else f" ± {number(estimate.half_width, places)}")
+
+
+def difference_text(difference: Estimate) -> str:
+    """ "+0.0042 [+0.0010, +0.0074]", without the interval below three pairs."""
+    if difference.mean is None:
+        return NONE
+    places = decimals(difference.mean, difference.half_width or abs(difference.mean))
+    mean = number(difference.mean, places, sign=True)
+    if difference.low is None or difference.high is None:
+        return mean
+    return f"{mean} [{number(difference.low, places, sign=True)}, {number(difference.high, places, sign=True)}]"
+
+
+def decimals(value: float, half_width: float | None) -> int:
+    """How many decimals a number is given (see the top of this file)."""
+    if half_width:
+        return max(0, 1 - math.floor(math.log10(half_width)))
+    return max(0, 3 - math.floor(math.log10(abs(value)))) if value else 1

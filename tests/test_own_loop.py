@@ -1,0 +1,371 @@
+"""A training loop of a user's own: from one file to verdicts, with the pairing, the store and the interruptions of our own loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored_study import client, history, runs
+
+import runner
+from ablations.own_loop import LOOPS
+from ablations.store import Store
+from ablations.tracking.reading import restored
+from senet_core.errors import InputError
+from senet_core.registry import load_file
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = (f"loop{number}" for number in count())  # a registry keeps the names of all tests of this process
+
+LOOP = """
+from ablations.own_loop import loop
+
+@loop("NAME", metric="score", better="higher", delta=0.5, reference="plain",
+      variants={"plain": {"gain": 0.0}, "gain": {"gain": 2.0}, "nothing": {"gain": 0.01}})
+def train(config, seed, out, report):
+    for epoch in (1, 2, 3):
+        (out / "state").write_text(str(epoch))
+        report(epoch, train_loss=1.0 / epoch)
+    return {"score": 10.0 + 0.7 * seed + (1 + 0.01 * seed) * config["gain"], "other": seed}
+"""
+ASKED = 'metric="score", better="lower", delta=1, reference="a", variants={"a": {}, "b": {"x": 1}}'
+HEAD = f'from ablations.own_loop import loop\n@loop("NAME", {ASKED})\n'
+
+
+def written(folder: Path, text: str, file: str = "mine.py") -> tuple[str, Path]:
+    """A file with a loop of a new name."""
+    name = next(NAMES)
+    path = folder / file
+    path.write_text(textwrap.dedent(text).replace("NAME", name))
+    return name, path
+
+
+def run(name: str, file: Path, workspace: Path, *more: str) -> int:
+    return runner.main(["run", name, "--load", str(file), "--workspace", str(workspace), "--threads", "1", *more])
+
+
+def result(workspace: Path, name: str, variant: str, seed: str = "0") -> Any:
+    store = Store(workspace)
+    return store.result(store.study(name).variant(variant).keys[seed])
+
+
+def test_from_a_file_to_verdicts_and_mlflow(tmp_path: Path, mirrored: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    name, file = written(tmp_path, LOOP)
+    assert run(name, file, mirrored.root, "--seeds", "3", "--format", "md", "html", "tex", "csv") == 0
+    one = result(mirrored.root, name, "gain", "2")
+    assert one.number == pytest.approx(13.44)
+    assert one.measured.values == {"score": one.number, "other": 2.0}
+    assert [(line.epoch, line.values["train_loss"]) for line in one.lines] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    page = (mirrored.root / "reports" / name / "report.md").read_text()
+    assert "better: gain (+2.020 [" in page
+    assert "better but negligible: nothing (+0.0101" in page
+    assert {path.name for path in (mirrored.root / "reports" / name).iterdir()} >= {
+        "report.html",
+        "report.tex",
+        "trials.csv",
+        "verdicts.svg",
+    }
+    parent, child = runs(mirrored, name)["gain", None], runs(mirrored, name)["gain", "2"]
+    assert parent.data.metrics["score_mean"] == pytest.approx(12.72)
+    assert parent.data.metrics["difference_mean"] == pytest.approx(2.02)
+    assert (parent.data.tags["ablate.verdict"], parent.data.params["gain"]) == ("better", "2.0")
+    assert (child.data.metrics["score"], child.data.metrics["other"]) == (one.number, 2.0)
+    assert history(mirrored, child, "train_loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert client(mirrored).search_runs(["0"]) == []
+    capsys.readouterr()
+    assert run(name, file, mirrored.root, "--seeds", "3") == 0
+    assert "0 trained" in capsys.readouterr().out
+    assert runner.main(["status", "--workspace", str(mirrored.root)]) == 0
+    assert "13.44" in capsys.readouterr().out
+    assert runner.main(["show", one.key, "--workspace", str(mirrored.root)]) == 0
+    assert "train_loss" in capsys.readouterr().out
+
+
+def test_a_report_can_be_made_from_mlflow_alone(tmp_path: Path, mirrored: Store) -> None:
+    name, file = written(tmp_path, LOOP)
+    assert run(name, file, mirrored.root, "--seeds", "3") == 0
+    with restored(f"mlflow:sqlite:///{mirrored.root / 'mlflow.db'}", "", [name]) as store:
+        study = store.study(name)
+        assert study.metric is not None
+        assert store.result(study.variant("gain").keys["1"]) == result(mirrored.root, name, "gain", "1")
+
+
+def test_lower_is_better_turns_the_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name, file = written(tmp_path, LOOP.replace('"higher"', '"lower"'))
+    assert run(name, file, tmp_path / "w", "--seeds", "3", "--no-mlflow") == 0
+    assert "worse: gain" in capsys.readouterr().out
+
+
+def test_an_edited_loop_trains_anew_and_its_numbers_stay_apart(tmp_path: Path) -> None:
+    name, file = written(tmp_path, LOOP)
+    load_file(file)
+    before = LOOPS[name].value.source
+    later, edited = written(tmp_path, LOOP.replace("10.0 +", "20.0 +"), "edited.py")
+    load_file(edited)
+    assert LOOPS[later].value.source != before
+
+
+def test_an_edited_neighbour_trains_anew(tmp_path: Path) -> None:
+    sources = []
+    for text in ("FACTOR = 1\n", "FACTOR = 2\n"):
+        folder = tmp_path / text.strip()[-1]
+        folder.mkdir()
+        neighbour = f"neighbour_{folder.name}"
+        (folder / f"{neighbour}.py").write_text(text)
+        name, file = written(folder, LOOP.replace("\nfrom", f"\nimport {neighbour}\nfrom", 1))
+        load_file(file)
+        alone = LOOPS[name].value.source
+        sources.append(alone)
+    assert sources[0] != sources[1]
+
+
+def test_a_question_in_a_file_of_its_own_trains_nothing_anew(tmp_path: Path) -> None:
+    (tmp_path / "trainer.py").write_text("def train(config, seed, out, report):\n    return {'score': seed + config['x']}\n")
+    found = []
+    for more in ("", ", 'c': {'x': 3}"):
+        question = f"""
+            import trainer
+            from ablations.own_loop import loop
+            asked = dict(metric="score", better="lower", delta=1, reference="a")
+            loop("NAME", variants={{"a": {{"x": 1}}, "b": {{"x": 2}}{more}}}, **asked)(trainer.train)
+        """
+        name, file = written(tmp_path, question, f"question{len(found)}.py")
+        load_file(file)
+        found.append(LOOPS[name].value.source)
+    assert found[0] == found[1]
+
+
+def test_an_interrupted_loop_goes_on_from_what_it_left(tmp_path: Path) -> None:
+    text = """
+    import time
+    from ablations.own_loop import loop
+    @loop("NAME", metric="score", better="lower", delta=1, reference="a", variants={"a": {}, "b": {"x": 1}})
+    def train(config, seed, out, report):
+        state = out / "state"
+        begun = int(state.read_text()) if state.exists() else 0
+        for epoch in range(begun + 1, 6):
+            state.write_text(str(epoch))
+            try:
+                report(epoch, loss=epoch, first=begun)
+            except Exception:
+                pass  # must not keep it from stopping
+            time.sleep(0.0 if begun else 0.4)
+        return {"score": 1.0}
+    """
+    name, file = written(tmp_path, text)
+    words = [sys.executable, str(ROOT / "runner.py"), "run", name, "--load", str(file), "--workspace", str(tmp_path / "w"), "--seeds", "1"]
+    process = subprocess.Popen([*words, "--no-mlflow"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not list(tmp_path.glob("w/trials/*/own/lines.jsonl")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    time.sleep(0.6)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, told
+    assert list(tmp_path.glob("w/trials/*/result.json")) == []
+    assert runner.main(["status", "--workspace", str(tmp_path / "w")]) == 0
+    assert subprocess.run([*words, "--no-mlflow"], capture_output=True, env={**os.environ}).returncode == 0
+    found = result(tmp_path / "w", name, "a")
+    assert [line.epoch for line in found.lines] == [1, 2, 3, 4, 5]
+    assert found.lines[0].values["first"] == 0 < found.lines[-1].values["first"]
+    assert found.provenance.sittings == 2
+
+
+def test_numbers_of_a_loop_that_goes_on_after_it_was_stopped_are_not_taken(tmp_path: Path) -> None:
+    text = (
+        HEAD
+        + """
+def train(config, seed, out, report):
+    try:
+        report(1)
+    except BaseException:
+        pass  # as a framework does that returns what it has
+    return {"score": 1.0}
+"""
+    )
+    name, file = written(tmp_path, text)
+    load_file(file)
+    from ablations.own_loop import Settings, Stopped, called
+
+    one = LOOPS[name].value
+    settings = Settings(loop=name, source=one.source, settings={})
+    with pytest.raises(Stopped):
+        called(settings, 0, tmp_path, lambda line: None, lambda: True)
+    assert called(settings, 0, tmp_path, lambda line: None, lambda: False) == {"score": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        ("return None", "returned NoneType and no 'score'"),
+        ('return {"scores": 1.0}', "returned the numbers scores and no 'score'"),
+        ('return {"score": "high"}', "reports and returns numbers"),
+        ('raise ValueError("no data")', "ValueError: no data"),
+        ('report(1, loss="high")', "reports and returns numbers"),
+    ],
+)
+def test_what_a_loop_does_wrong_is_a_hole_with_a_reason(
+    tmp_path: Path, ending: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the other trials go on."""
+    body = f"def train(config, seed, out, report):\n    if config:\n        {ending}\n    return {{'score': 1.0 * seed}}\n"
+    name, file = written(tmp_path, HEAD + body)
+    assert run(name, file, tmp_path / "w", "--seeds", "2", "--no-mlflow") == 1
+    assert reason in capsys.readouterr().err
+    assert result(tmp_path / "w", name, "a", "1").number == 1.0
+    page = (tmp_path / "w" / "reports" / name / "report.md").read_text()
+    assert "b, seed 0, failed" in page
+
+
+def test_a_number_that_is_none_is_a_divergence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    body = """
+def train(config, seed, out, report):
+    report(1, loss=float("inf"))
+    return {"score": float("nan") if config else seed, "other": 3}
+"""
+    name, file = written(tmp_path, HEAD + body)
+    assert run(name, file, tmp_path / "w", "--seeds", "3", "--no-mlflow") == 0
+    found = result(tmp_path / "w", name, "b")
+    assert (found.status, found.number, found.measured.values) == ("diverged", None, {"other": 3.0})
+    assert found.lines[0].values == {}
+    out = capsys.readouterr().out
+    assert "diverged after 1 epochs" in out
+    assert "3 of 3 diverged" in out
+
+
+def test_an_edited_result_is_refused(tmp_path: Path) -> None:
+    name, file = written(tmp_path, LOOP)
+    assert run(name, file, tmp_path / "w", "--seeds", "2", "--no-mlflow") == 0
+    path = tmp_path / "w" / "trials" / result(tmp_path / "w", name, "gain").key / "result.json"
+    path.write_text(path.read_text().replace('"score": 12.0', '"score": 13.0'))
+    assert run(name, file, tmp_path / "w", "--seeds", "2", "--no-mlflow") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ('metric="s", better="up", delta=1, reference="a", variants={"a": {}, "b": {"x": 1}}', "better is 'lower' or 'higher'"),
+        ('metric="s", better="lower", delta=0, reference="a", variants={"a": {}, "b": {"x": 1}}', "delta is the difference of 's'"),
+        ('metric="s", better="lower", delta=1, reference="c", variants={"a": {}, "b": {"x": 1}}', "There is no variant"),
+        ('metric="s", better="lower", delta=1, reference="a", variants={"a": {}}', "one variant"),
+        ('metric="s", better="lower", delta=1, reference="a", variants={"a": {}, "b": {}}', "'b' and 'a' have the same settings"),
+        ('metric="s", better="lower", delta=1, reference="a", variants={"a": {}, "b": {"x": print}}', "must be numbers, words"),
+        ('metric="s", delta=1, reference="a", variants={"a": {}, "b": {"x": 1}}', "does not say 'better'"),
+        ('metrics="s", better="lower", delta=1, reference="a", variants={"a": {}, "b": {"x": 1}}', "metrics"),
+    ],
+)
+def test_a_mistake_in_the_declaration_is_a_sentence(tmp_path: Path, words: str, told: str) -> None:
+    body = f'from ablations.own_loop import loop\n@loop("NAME", {words})\ndef train(config, seed, out, report):\n    return {{}}\n'
+    _, file = written(tmp_path, body)
+    with pytest.raises(InputError, match=told.replace("(", r"\(")):
+        load_file(file)
+
+
+@pytest.mark.parametrize("option", [["--train.epochs", "3"], ["--dataset", "digits"], ["--block", "se"], ["--vary", "init"]])
+def test_options_of_our_own_training_are_refused(tmp_path: Path, option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    name, file = written(tmp_path, LOOP)
+    assert run(name, file, tmp_path / "w", *option) == 2
+    assert f"reads no {option[0]}" in capsys.readouterr().err
+
+
+def test_commands_that_look_at_networks_refuse_it_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name, file = written(tmp_path, LOOP)
+    assert run(name, file, tmp_path / "w", "--seeds", "1", "--no-mlflow") == 0
+    for words in (["excitation", name, "gain"], ["compare", f"{name}:gain", f"{name}:plain"]):
+        assert runner.main([*words, "--workspace", str(tmp_path / "w")]) == 2
+        assert "user's own" in capsys.readouterr().err
+
+
+# -- a program
+
+
+PROGRAM = """
+import json, sys, time
+gain, seed, out = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+print("training", flush=True)
+if gain < 0:
+    sys.exit("gain must not be negative")
+time.sleep(SLEEP)
+open(out + "/result.json", "w").write(json.dumps({"score": seed + gain, "name": "text"}))
+"""
+DECLARED = """
+from ablations.own_program import command
+command("NAME", "PYTHON train.py {gain} {seed} {out}", metric="score", better="higher", delta=0.5, reference="a",
+        variants={"a": {"gain": 0}, "b": {"gain": 1}})
+"""
+
+
+def program(folder: Path, sleep: float = 0.0) -> tuple[str, Path]:
+    (folder / "train.py").write_text(PROGRAM.replace("SLEEP", str(sleep)))
+    return written(folder, DECLARED.replace("PYTHON", sys.executable))
+
+
+def test_a_program_is_a_loop(tmp_path: Path) -> None:
+    name, file = program(tmp_path)
+    assert run(name, file, tmp_path / "w", "--seeds", "2", "--no-mlflow") == 0
+    found = result(tmp_path / "w", name, "b", "1")
+    assert found.measured.values == {"score": 2.0}
+    assert (tmp_path / "w" / "trials" / found.key / "own" / "out" / "output.txt").read_text() == "training\n"
+    before = LOOPS[name].value.source
+    later, file = program(tmp_path, sleep=0.01)
+    load_file(file)
+    assert LOOPS[later].value.source != before
+
+
+def test_a_program_that_fails_tells_its_last_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name, file = program(tmp_path)
+    file.write_text(file.read_text().replace('"gain": 1', '"gain": -1'))
+    assert run(name, file, tmp_path / "w", "--seeds", "1", "--no-mlflow") == 1
+    assert "the command ended with 1: gain must not be negative" in capsys.readouterr().err
+
+
+def test_a_program_is_ended_with_the_run(tmp_path: Path) -> None:
+    name, file = program(tmp_path, sleep=600)
+    words = [sys.executable, str(ROOT / "runner.py"), "run", name, "--load", str(file), "--workspace", str(tmp_path / "w"), "--seeds", "1"]
+    process = subprocess.Popen([*words, "--no-mlflow"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not any("training" in path.read_text() for path in tmp_path.glob("w/trials/*/own/out/output.txt")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=60)[0]
+    assert process.returncode == 143, told
+    listed = subprocess.run(["pgrep", "-f", f"{tmp_path}/w"], capture_output=True, text=True).stdout
+    assert listed == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("python x.py {seed}", "does not say {out}"), ("python x.py {out}", "does not say {seed}"), ("x {seed} {out} {rate}", "rate")],
+)
+def test_a_mistake_in_the_command_is_a_sentence(tmp_path: Path, line: str, told: str) -> None:
+    _, file = written(tmp_path, DECLARED.replace("PYTHON train.py {gain} {seed} {out}", line))
+    with pytest.raises(InputError, match=told):
+        load_file(file)
+
+
+# -- several at a time
+
+
+@pytest.mark.slow
+def test_a_loop_on_ray_gives_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    name, file = written(tmp_path, LOOP)
+    words = [sys.executable, str(ROOT / "runner.py"), "run", name, "--load", str(file), "--seeds", "2", "--no-mlflow", "--threads", "1"]
+    for workspace, more in (("here", []), ("there", ["--workers", "2"])):
+        done = subprocess.run([*words, "--workspace", str(tmp_path / workspace), *more], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    trees = {}
+    for workspace in ("here", "there"):
+        found = [json.loads(path.read_text()) for path in sorted(tmp_path.glob(f"{workspace}/trials/*/result.json"))]
+        trees[workspace] = [{field: value for field, value in tree.items() if field not in ("timing", "provenance")} for tree in found]
+        assert len(list(tmp_path.glob(f"{workspace}/trials/*/own/out/state"))) == 6
+    assert trees["here"] == trees["there"]
