@@ -287,12 +287,14 @@ def check(options: argparse.Namespace) -> int:
 def describe(options: argparse.Namespace) -> int:
     """The network of one variant, or of --net.name, layer by layer."""
     from ablations.describing import chosen
+    from ablations.planning import network_mistakes
     from report.description import print_description
     from senet_core.describe import by_unit
     from senet_core.describe import describe as described
 
     config, facts = chosen(options.suite, options.variant, asked.order(options), asked.source(options), options.size)
-    found = described(config, facts)
+    with network_mistakes(config):
+        found = described(config, facts)
     name = f"{options.suite}: {options.variant}" if options.suite else config.net.name
     lines = by_unit(found.lines) if options.units else found.lines
     print_description(console, f"{name} on {facts.label}, {len(facts.classes)} classes", lines, found.cost)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,15 +171,20 @@ def _study_variants(suite: Suite, configs: Mapping[str, Config], facts: Facts) -
 
 
 def _looked_at(config: Config, facts: Facts) -> tuple[Cost, Start]:
-    """What a network costs and how it stands before training; where a user's own file fails in it, a sentence and no traceback."""
+    """What a network costs and how it stands before training."""
     from senet_core.cost import cost
     from senet_core.start import start
 
-    entries = [NETWORKS[config.net.name], *([BLOCKS[config.net.block.name]] if config.net.block is not None else [])]
-    own = [f"{kind} '{entry.name}'" for kind, entry in zip(("network", "block"), entries, strict=False) if entry.source is not None]
-    with mistakes(f"The {' with the '.join(own)}", *entries):
+    with network_mistakes(config):
         price, begun = cost(config, facts), start(config, facts)
     return Cost(parameters=price.parameters, macs=price.macs, hidden_widths=price.hidden_widths), Start(**asdict(begun))
+
+
+def network_mistakes(config: Config) -> AbstractContextManager[None]:
+    """Where a user's own network or block fails inside the ``with``, that is a sentence and no traceback."""
+    entries = [NETWORKS[config.net.name], *([BLOCKS[config.net.block.name]] if config.net.block is not None else [])]
+    own = [f"{kind} '{entry.name}'" for kind, entry in zip(("network", "block"), entries, strict=False) if entry.source is not None]
+    return mistakes(f"The {' with the '.join(own)}", *entries)
 
 
 def _study_data(config: Config, facts: Facts) -> StudyData:

@@ -185,6 +185,14 @@ def test_images_that_do_not_fit_their_facts_are_refused(changes: dict[str, np.nd
         refuse_arrays("mine", replace(sound, **changes), facts)
 
 
+def test_describe_tells_a_mistake_in_a_network_as_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = new("network", "headless", tmp_path)
+    file.write_text(file.read_text().replace("return self.head(", "return self.haed("))
+    words = ["describe", "--preset", "smoke", "--load", str(file), "--net.name", "headless"]
+    assert runner.main(words) == 2
+    assert "The network 'headless' fails before anything trains, at line" in " ".join(capsys.readouterr().err.split())
+
+
 def test_our_own_mistakes_keep_their_traceback() -> None:
     with pytest.raises(KeyError), mistakes("The network 'resnet'", NETWORKS["resnet"]):
         raise KeyError("ours")
