@@ -5,7 +5,6 @@ The numbers come from elsewhere and keep their own unit (``ablations.statistics.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from rich.cells import cell_len
@@ -13,7 +12,7 @@ from rich.cells import cell_len
 from ablations.judging.judge import Judgement
 from ablations.statistics.comparison import FEWEST, Arm, Comparison
 from ablations.statistics.estimation import Estimate, interval
-from ablations.statistics.own_unit import decimals, difference_text, estimate_text
+from ablations.statistics.own_unit import difference_text, estimate_text, rounded_up
 from ablations.statistics.rounding import NONE, number, p_text
 from report.numbers import plain
 
@@ -144,7 +143,4 @@ def delta_text(one: Comparison) -> str:
     delta = one.smallest_delta
     if delta is None or one.word is None or one.divergence is not None:
         return NONE
-    if delta == 0:
-        return "0"
-    unit = 10.0 ** (math.floor(math.log10(delta)) - 1)
-    return number(math.ceil(delta / unit - 1e-9) * unit, decimals(delta, delta))
+    return rounded_up(delta)

@@ -78,6 +78,7 @@ def test_from_a_file_to_verdicts_and_mlflow(tmp_path: Path, mirrored: Store, cap
     assert parent.data.metrics["score_mean"] == pytest.approx(12.72)
     assert parent.data.metrics["difference_mean"] == pytest.approx(2.02)
     assert (parent.data.tags["ablate.verdict"], parent.data.params["gain"]) == ("better", "2.0")
+    assert (parent.data.tags["ablate.mean"], parent.data.tags["ablate.smallest_delta"]) == ("12.7 ± 1.8", "±2.1")
     assert (child.data.metrics["score"], child.data.metrics["other"]) == (one.number, 2.0)
     assert history(mirrored, child, "train_loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     assert client(mirrored).search_runs(["0"]) == []

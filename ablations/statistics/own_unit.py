@@ -36,3 +36,11 @@ def decimals(value: float, half_width: float | None) -> int:
     if half_width:
         return max(0, 1 - math.floor(math.log10(half_width)))
     return max(0, 3 - math.floor(math.log10(abs(value)))) if value else 1
+
+
+def rounded_up(delta: float) -> str:
+    """A bound in two significant digits, rounded up, so that it is one."""
+    if delta == 0:
+        return "0"
+    unit = 10.0 ** (math.floor(math.log10(delta)) - 1)
+    return number(math.ceil(delta / unit - 1e-9) * unit, decimals(delta, delta))

@@ -154,7 +154,7 @@ def parent_record(picture: Picture, variant: StudyVariant, running: bool) -> Run
     error, comparison = interval(picture.errors(variant).values()), picture.verdicts.row(variant)
     is_reference = study.reference_of(variant) == variant.name
     told = {
-        "error": error_text(error) if study.metric is None else estimate_text(error),
+        **({"error": error_text(error)} if study.metric is None else {"mean": estimate_text(error)}),
         "difference": difference_of(study, comparison),
         "p": p_text(comparison.adjusted if comparison else None),
         "smallest_delta": delta_of(study, comparison),

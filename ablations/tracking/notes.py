@@ -43,8 +43,8 @@ def delta_of(study: Study, comparison: Comparison | None) -> str:
     """ "±0.56", the smallest δ at which the two would be equivalent; a dash below three pairs, and with a divergence."""
     if comparison is None or comparison.n < FEWEST or comparison.divergence or comparison.smallest_delta is None:
         return NONE
-    places = 2 if study.metric is None else own_unit.decimals(comparison.smallest_delta, comparison.smallest_delta)
-    return f"±{number(comparison.smallest_delta, places)}"
+    delta = comparison.smallest_delta
+    return f"±{number(delta, 2) if study.metric is None else own_unit.rounded_up(delta)}"
 
 
 def verdict_text(comparison: Comparison | None, is_reference: bool) -> str:

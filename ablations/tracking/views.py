@@ -36,7 +36,8 @@ SECTION = "ablate-metrics"
 
 def views(study: Study, created: int) -> dict[str, str]:
     """The study's saved views as tags of its experiment; ``created`` is in milliseconds since 1970."""
-    texts = {"table": f"Variants by error · {recipe_name(study)}", "curves": f"Curves over seeds · {recipe_name(study)}"}
+    measured = "error" if study.metric is None else study.metric.name
+    texts = {"table": f"Variants by {measured} · {recipe_name(study)}", "curves": f"Curves over seeds · {recipe_name(study)}"}
     states = {"table": _table(study), "curves": _curves(study)}
     return {TAG + view_id(study, kind): _envelope(texts[kind], states[kind], created) for kind in ("table", "curves")}
 
@@ -80,8 +81,9 @@ def _search(study: Study, kind: str) -> dict[str, Any]:
 
 def _table(study: Study) -> dict[str, Any]:
     mean = f"metrics.`{judged_by(study)}_mean`"
+    own = {} if study.metric is None else {"tags.`ablate.error`": "tags.`ablate.mean`"}
     unknown = () if study.metric is None else ("metrics.`parameters`", "metrics.`macs`")
-    columns = {name: width for name, width in TABLE.items() if name not in unknown} | {mean: 150}
+    columns = {own.get(name, name): width for name, width in TABLE.items() if name not in unknown} | {mean: 150}
     order = {"orderByKey": mean, "orderByAsc": study.lower_is_better}
     return _search(study, "parent") | order | {"selectedColumns": list(columns), "columnOrder": list(columns), "columnWidths": columns}
 
