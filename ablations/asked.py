@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ablations.own_loop import LOOPS, study_of
 from ablations.presets import preset
 from ablations.suite import SUITES
-from senet_core.errors import InputError
+from senet_core.errors import InputError, unknown
 from senet_core.seeds import Seed
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def shares(options: argparse.Namespace, store: Store, data: DataSource) -> list[
     asked, wanted, found = order(options), wish(options), []
     for name in suites(options):
         if name in LOOPS.names():
-            found.append(share(wanted, store, _own_study(name, options)))
+            found.append(_with_delta(share(wanted, store, _own_study(name, options)), LOOPS[name].value.delta))
             continue
 
         def plan(seeds: Sequence[Seed], suite: str = name) -> Study:
@@ -49,6 +49,14 @@ def shares(options: argparse.Namespace, store: Store, data: DataSource) -> list[
 
         found.append(share(wanted, store, plan))
     return found
+
+
+def _with_delta(one: Share, stated: float) -> Share:
+    """A word where δ was stated otherwise before training: that one holds."""
+    if one.study.delta == stated:
+        return one
+    said = f"{one.study.name}: δ stays ±{one.study.delta:g}, as it was declared before training; the file says {stated:g} now."
+    return replace(one, said=(*one.said, said))
 
 
 def _own_study(name: str, options: argparse.Namespace) -> Plan:
@@ -124,6 +132,8 @@ def suites(options: argparse.Namespace) -> list[str]:
         raise InputError(f"Name one or more suites, or give --all. Known: {', '.join(SUITES.names())}.")
     for name in names:
         if name not in LOOPS.names():
+            if LOOPS.names() and name not in SUITES.names():
+                raise unknown("suite or training loop", name, [*SUITES.names(), *LOOPS.names()])
             SUITES[name]
     return names
 

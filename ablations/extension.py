@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from ablations.store import Store
 from ablations.study import Study, StudyVariant
@@ -41,6 +42,8 @@ def extended(old: Study, plan: Plan, seeds: Sequence[str], only: Collection[str]
     """
     more = tuple(seed for seed in seeds if seed not in old.seeds)
     whole = plan([json.loads(seed) for seed in (*old.seeds, *more)])
+    if _asked(old) != _asked(whole):
+        return None
     if [variant.name for variant in old.variants] != [variant.name for variant in whole.variants]:
         return None
     variants = []
@@ -59,5 +62,10 @@ def _with_keys(variant: StudyVariant, seeds: Collection[str]) -> StudyVariant:
 
 
 def _fingerprint(study: Study) -> str:
-    keys = [(variant.name, [variant.keys[seed] for seed in study.seeds]) for variant in study.variants]
-    return hashlib.sha256(canonical(keys).encode()).hexdigest()[:6]
+    keys: list[Any] = [(variant.name, [variant.keys[seed] for seed in study.seeds]) for variant in study.variants]
+    return hashlib.sha256(canonical([*keys, *_asked(study)]).encode()).hexdigest()[:6]
+
+
+def _asked(study: Study) -> list[Any]:
+    """What a user's own training loop is asked, beside its settings; of our suites the code says it."""
+    return [] if study.metric is None else [study.reference, study.metric.lower_is_better]

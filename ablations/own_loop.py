@@ -6,9 +6,12 @@ What the numbers mean is the loop's own matter, so the study's page is the one t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +21,12 @@ from ablations.own_source import source_of
 from ablations.result import Line
 from ablations.study import Metric, Settings, Study, StudyVariant
 from ablations.suite import SUITES
-from senet_core.config import canonical
+from senet_core.config import canonical, flat
 from senet_core.errors import InputError, unknown
 from senet_core.registry import Registry
 from senet_core.seeds import Seed, normal_seed
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Stopped(BaseException):
@@ -36,11 +41,16 @@ class Report:
 
     def __init__(self, tell: Callable[[Line], None], should_stop: Callable[[], bool]) -> None:
         self._tell, self._should_stop = tell, should_stop
-        self.stopped = False
+        self.stopped, self._home = False, Path.cwd()
 
     def __call__(self, epoch: int, **values: float) -> None:
         finite = {name: value for name, value in _numbers(values).items() if math.isfinite(value)}
-        self._tell(Line(epoch=int(epoch), values=finite))
+        there = Path.cwd()
+        os.chdir(self._home)  # the workspace may be known by a relative path, and the loop elsewhere by now
+        try:
+            self._tell(Line(epoch=int(epoch), values=finite))
+        finally:
+            os.chdir(there)
         self.pause()
 
     def pause(self) -> None:
@@ -121,12 +131,13 @@ def loop(name: str, **asked: Unpack[Asked]) -> Callable[[F], F]:
 def study_of(one: Loop, seeds: Sequence[Seed]) -> Study:
     """The study of a loop's variants at some seeds."""
     texts = tuple(canonical(normal_seed(seed)) for seed in seeds)
-    reference = dict(one.variants[one.reference])
+    reference = flat(one.variants[one.reference])
     variants = []
     for name, values in one.variants.items():
-        settings = Settings(loop=one.name, source=one.source, settings=dict(values))
-        paths = sorted(reference.keys() | values.keys())
-        changes = {path: (reference.get(path), values.get(path)) for path in paths if reference.get(path) != values.get(path)}
+        settings = Settings(loop=one.name, source=one.source, metric=one.metric.name, settings=dict(values))
+        own = flat(values)
+        paths = sorted(reference.keys() | own.keys())
+        changes = {path: (reference.get(path), own.get(path)) for path in paths if reference.get(path) != own.get(path)}
         keys = {text: trial_key(settings, seed) for text, seed in zip(texts, seeds, strict=True)}
         variants.append(StudyVariant(name=name, config=settings, changes=changes, cost=None, keys=keys))
     return Study(
@@ -157,7 +168,7 @@ PRESET = "own"
 
 
 def trial_key(settings: Settings, seed: Seed) -> str:
-    """First 12 hex digits of SHA-256 over the canonical JSON of the settings, the loop's source and the seed."""
+    """First 12 hex digits of SHA-256 over the canonical JSON of the settings, the loop's source, its metric and the seed."""
     return hashlib.sha256(canonical({**settings.tree(), "seed": normal_seed(seed)}).encode()).hexdigest()[:12]
 
 
@@ -171,9 +182,7 @@ def called(settings: Settings, seed: int, out: Path, tell: Callable[[Line], None
     if one.source != settings.source:
         raise InputError(f"The training loop '{settings.loop}' was edited since this trial was planned.")
     report = Report(tell, should_stop)
-    found = one.train(json.loads(canonical(settings.settings)), seed, out, report)
-    if report.stopped:  # a framework caught it and returned what it had: the numbers of an unfinished training
-        raise Stopped
+    found = _trained(one.train, json.loads(canonical(settings.settings)), seed, out, report)
     if not isinstance(found, Mapping) or one.metric.name not in found:
         told = f"the numbers {', '.join(map(str, found))}" if isinstance(found, Mapping) else type(found).__name__
         raise InputError(f"The training loop '{one.name}' returned {told or 'nothing'} and no '{one.metric.name}'.")
@@ -181,6 +190,29 @@ def called(settings: Settings, seed: int, out: Path, tell: Callable[[Line], None
 
 
 # -- the parts
+
+
+def _trained(train: Train, config: dict[str, Any], seed: int, out: Path, report: Report) -> Any:
+    """What the function returns. Whatever it raises is this trial's end and not the run's, and a stop is one whatever became of it."""
+    home = Path.cwd()
+    try:
+        found = train(config, seed, out, report)
+    except (Stopped, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if report.stopped:
+            raise Stopped from error
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise  # of a disk that is full no trial is to blame
+        if isinstance(error, OSError) or not isinstance(error, Exception):
+            told = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+            raise RuntimeError(told) from error
+        raise
+    finally:
+        os.chdir(home)
+    if report.stopped:  # a framework caught it and returned what it had: the numbers of an unfinished training
+        raise Stopped
+    return found
 
 
 def add(name: str, train: Train, source: str, asked: Asked) -> None:
@@ -193,8 +225,13 @@ def add(name: str, train: Train, source: str, asked: Asked) -> None:
         raise unknown(f"argument of the training loop '{name}'", wrong, [*Asked.__required_keys__, *Asked.__optional_keys__])
     for needed in sorted(Asked.__required_keys__ - given.keys()):
         raise InputError(f"{what} does not say '{needed}'.")
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z]\w{0,79}", name, re.ASCII)):
+        raise InputError(f"A training loop cannot be named {name!r}: its name is a file's, of letters, digits and '_'.")
     if name in SUITES.names():
         raise InputError(f"There is a suite '{name}'; give the training loop another name.")
+    for word in sorted(given.keys() - {"variants", "delta"}):
+        if not isinstance(given[word], str):
+            raise InputError(f"{what}: {word} is a text, not {given[word]!r}.")
     reference, variants, delta, better = asked["reference"], asked["variants"], asked["delta"], asked["better"]
     if reference not in variants:
         raise unknown(f"variant of the training loop '{name}'", reference, variants)
@@ -214,6 +251,10 @@ def _refuse_unclear(what: str, variants: Mapping[str, Values]) -> None:
         raise InputError(f"{what} has one variant; a comparison needs another one.")
     seen: dict[str, str] = {}
     for variant, values in variants.items():
+        if not isinstance(variant, str) or not variant.strip() or not _has_words_as_names(values):
+            raise InputError(f"{what}: variants and settings have texts as names, and not all of {variant!r} have.")
+        if "seed" in values:
+            raise InputError(f"{what}: no setting can be called 'seed'; each trial is given its own.")
         try:
             text = canonical(dict(values))
         except (TypeError, ValueError):
@@ -221,6 +262,12 @@ def _refuse_unclear(what: str, variants: Mapping[str, Values]) -> None:
         if text in seen:
             raise InputError(f"{what}: '{variant}' and '{seen[text]}' have the same settings.")
         seen[text] = variant
+
+
+def _has_words_as_names(values: object) -> bool:
+    if isinstance(values, Mapping):
+        return all(isinstance(name, str) and name and _has_words_as_names(value) for name, value in values.items())
+    return all(map(_has_words_as_names, values)) if isinstance(values, list | tuple) else True
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import inspect
 import json
@@ -10,13 +11,15 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from string import Formatter
+from typing import IO, Any, Unpack
 
 from ablations.own_loop import Asked, Report, Values, add
-from ablations.own_source import digest
+from ablations.own_source import code_of, digest
 from senet_core.config import canonical
 from senet_core.errors import InputError
 
@@ -28,28 +31,47 @@ def command(name: str, line: str, *, result: str = "result.json", **asked: Unpac
     """Register a program as a training loop: a command line in which {seed}, {out} and the names of settings stand for their values.
 
     It runs in the folder of the file that declares it, without a shell, and leaves its numbers in the file ``result`` of the folder {out},
-    as a JSON object. The files that the line names are part of a trial's identity: an edited script trains anew.
+    as a JSON object. The files that the line names are part of a trial's identity, and what a script of them imports from beside it: an
+    edited one trains anew.
 
-    :raises InputError: as ``own_loop.loop`` does, and for a line that names an unknown setting, or not {seed} and {out}.
+    :raises InputError: as ``own_loop.loop`` does, and for a line that does not name {seed}, {out} and all settings, or names another one.
     """
     home = Path(inspect.stack()[1].filename).resolve().parent
     words = tuple(shlex.split(line))
-    for needed in ("{seed}", "{out}"):
-        if needed not in line:
-            raise InputError(f"The command of the training loop '{name}' does not say {needed}.")
+    what, seen = f"The command of the training loop '{name}'", set[Path]()
     for variant, settings in asked.get("variants", {}).items():
-        if {"seed", "out"} & settings.keys():
-            raise InputError(
-                f"The command of the training loop '{name}' is given {{seed}} and {{out}}, so no setting can have these names."
-            )
-        try:
-            _filled(words, settings, 0, home)
-        except (KeyError, IndexError, ValueError) as error:
-            raise InputError(
-                f"The command of the training loop '{name}' cannot be filled with the settings of '{variant}': {error}."
-            ) from None
-    source = hashlib.sha256(canonical([words, result, [digest(home / word) for word in words]]).encode()).hexdigest()[:12]
+        _refuse_unclear(what, line, variant, settings)
+        seen |= set(_files(_filled(words, settings, 0, home / "{out}"), home))
+    code = [[path.relative_to(home).as_posix() if path.is_relative_to(home) else path.name, _hash(path)] for path in sorted(seen)]
+    source = hashlib.sha256(canonical([words, result, code]).encode()).hexdigest()[:12]
     add(name, _Program(words, home, result), source, asked)
+
+
+def _refuse_unclear(what: str, line: str, variant: str, settings: Values) -> None:
+    """:raises InputError: unless the line names the seed, the folder, each setting of the variant, and nothing else."""
+    try:
+        named = {field.partition(".")[0].partition("[")[0] for _, field, _, _ in Formatter().parse(line) if field is not None}
+        for needed in ("seed", "out"):
+            if needed not in named:
+                raise InputError(f"{what} does not say {{{needed}}}.")
+        for unused in sorted(settings.keys() - named):
+            raise InputError(f"{what} does not say {{{unused}}}, which '{variant}' sets: it would change nothing.")
+        if "out" in settings:
+            raise InputError(f"{what} is given {{out}}, so no setting can have this name.")
+        _filled(shlex.split(line), settings, 0, Path())
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise InputError(f"{what} cannot be filled with the settings of '{variant}': {error}.") from None
+
+
+def _files(words: Sequence[str], home: Path) -> Iterator[Path]:
+    """The files that a command line names: as a word, after "=", or as a module after "-m"."""
+    for before, word in zip(("", *words), words, strict=False):
+        named = [word, word.partition("=")[2], *([f"{word.replace('.', '/')}.py"] if before == "-m" else [])]
+        yield from (path for path in (home / one for one in named if one) if path.is_file())
+
+
+def _hash(path: Path) -> str | None:
+    return code_of(path) if path.suffix == ".py" else digest(path)
 
 
 @dataclass(frozen=True)
@@ -64,8 +86,11 @@ class _Program:
         place = out / self.result
         place.unlink(missing_ok=True)  # of an earlier call that was cut short
         words = _filled(self.words, config, seed, out)
-        with (out / "output.txt").open("ab") as log:
-            process = subprocess.Popen(words, cwd=self.home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        with _alone(out.parent / "program") as held, (out / "output.txt").open("ab") as log:
+            fds = (held.fileno(),)
+            process = subprocess.Popen(words, cwd=self.home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=fds)
+            held.write(str(process.pid))
+            held.flush()
             try:
                 while process.poll() is None:
                     report.pause()
@@ -78,7 +103,39 @@ class _Program:
             found = json.loads(place.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise RuntimeError(f"the command left no {self.result} that is JSON in {{out}}") from None
-        return {name: value for name, value in found.items() if isinstance(value, int | float)} if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            raise RuntimeError(f"the command left {self.result} without a JSON object in it")
+        return {name: value for name, value in found.items() if isinstance(value, int | float)}
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[IO[str]]:
+    """A file under a lock that the program holds as well: one whose driver was killed still runs, and is ended before another begins."""
+    with path.open("a+", encoding="utf-8") as file:
+        for how in (None, signal.SIGTERM, signal.SIGKILL):
+            file.seek(0)
+            pid = file.read().strip()
+            if how is not None and pid.isdecimal():
+                with suppress(ProcessLookupError):
+                    os.killpg(int(pid), how)
+            if _locked(file, 0.0 if how is None else GRACE_SECONDS):
+                break
+        else:
+            raise RuntimeError("the program of an earlier run is still at this trial, and cannot be ended")
+        file.truncate(0)
+        yield file
+
+
+def _locked(file: IO[str], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_SECONDS)
 
 
 def _filled(words: Sequence[str], settings: Values, seed: int, out: Path) -> list[str]:

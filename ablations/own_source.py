@@ -28,8 +28,15 @@ def source_of(train: Callable[..., Any]) -> str:
     file = getattr(sys.modules.get(getattr(function, "__module__", "")), "__file__", None)
     if not inspect.isfunction(function) or file is None:
         raise InputError("A training loop must be a function in a file, for its code is part of each trial's identity.")
-    home = Path(file).resolve().parent
-    files = _reached(Path(file).resolve(), home)
+    return code_of(Path(file))
+
+
+def code_of(file: Path) -> str:
+    """The hash of a Python file and of what it imports from beside it or below: 12 hex digits."""
+    home = file.resolve().parent
+    while (home / "__init__.py").exists():  # a module of a package is known from where the package lies
+        home = home.parent
+    files = _reached(file.resolve(), home)
     if len(files) == 1:
         return str(digest(files[0]))
     seen = [digest(files[0]), *([path.relative_to(home).as_posix(), digest(path)] for path in sorted(files[1:]))]
@@ -57,9 +64,10 @@ def _neighbours(file: Path, home: Path) -> Iterator[Path]:
         parts = name.split(".")
         if parts[0] in OURS:
             continue
-        for length in range(1, len(parts) + 1):
-            place = home.joinpath(*parts[:length])
-            yield from (path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file())
+        for base in dict.fromkeys((home, file.parent)):
+            for length in range(1, len(parts) + 1):
+                place = base.joinpath(*parts[:length])
+                yield from (path for path in (place.with_name(f"{place.name}.py"), place / "__init__.py") if path.is_file())
 
 
 def _imports(file: Path, home: Path) -> Iterator[str]:
@@ -72,6 +80,9 @@ def _imports(file: Path, home: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom):
-            package = file.parents[node.level - 1].relative_to(home).parts if node.level and file.is_relative_to(home) else ()
+            place = file.parents[node.level - 1] if node.level else home
+            if not place.is_relative_to(home):
+                continue
+            package = place.relative_to(home).parts
             base = ".".join([*package, *([node.module] if node.module else [])])
             yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names)

@@ -52,10 +52,12 @@ class Metric(Frozen):
 
 
 class Settings(Frozen):
-    """The recipe of a trial that a user's own training loop computes: which loop, the hash of its source, and what it is given."""
+    """The recipe of a trial that a user's own training loop computes: which loop, the hash of its source, the number that it is judged by,
+    and what it is given."""
 
     loop: str
     source: str
+    metric: str
     settings: dict[str, Any]
 
     @field_validator("settings", mode="before")

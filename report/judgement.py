@@ -43,19 +43,20 @@ def markdown(judgement: Judgement, figure: bool) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def key(judgement: Judgement) -> str:
-    """How to read the table."""
+def key(judgement: Judgement, looks: int = 1) -> str:
+    """How to read the table; of several declared looks each has its part of the 5 %."""
+    level = f"{5 / looks:.3g}"
     family, delta = judgement.comparisons.family, judgement.delta
     together = f"cover all {family} comparisons together" if family > 1 else "are of one comparison"
     over = "over these" if family > 1 else "over this one"
     within = (
         "No δ was given, so nothing is called equivalent or negligible"
         if delta is None
-        else f"Equivalent is inside ±{delta:g} by two one-sided tests at 5 %; a difference that is both is negligible"
+        else f"Equivalent is inside ±{delta:g} by two one-sided tests at {level} %; a difference that is both is negligible"
     )
     return (
-        "n counts the seeds that are averaged; means stand with their 95 % Student-t intervals. Differences are paired by seed; their 95 % "
-        f"intervals {together}. Better and worse are decided by Holm's procedure at 5 % {over}. {within}; "
+        "n counts the seeds that are averaged; means stand with their 95 % Student-t intervals. Differences are paired by seed; their "
+        f"{100 - 5 / looks:.4g} % intervals {together}. Better and worse are decided by Holm's procedure at {level} % {over}. {within}; "
         "smallest δ is the least one at which a row would be equivalent. What is neither is open; about as many seeds as stand in "
         "parentheses would settle it."
     )

@@ -75,7 +75,7 @@ def _seeds(reading: Reading) -> list[str]:
     if missing or diverged:
         lost = [f"{diverged} diverged (counted as such, and in no mean)"] * bool(diverged) + [f"{missing} are missing"] * bool(missing)
         told.append(f"Of {len(states)} trials, {', '.join([f'{done} finished', *lost])}.")
-    return told + seeds_text(reading)
+    return told + seeds_text(reading.study, reading.verdicts.comparisons)
 
 
 def _statistics(reading: Reading) -> list[str]:

@@ -23,6 +23,7 @@ from report.judgement_words import answer, cells, escaped, headings, notes, reas
 from report.publishing import Document, Published, publish, write_files
 from report.raw import csv_text
 from report.tables import aligned, by_column
+from report.wording import seeds_text
 from senet_core.config import canonical, flat
 from senet_core.seeds import seed_label
 
@@ -40,7 +41,7 @@ def write(study: Study, store: Store, folder: Path, stem: str, formats: Collecti
     done = publish(Document(page, study.name, {f"{FIGURE}.png": drawing} if drawing else {}, _date(results)), folder, stem, formats)
     if "csv" not in formats:
         return done
-    return Published((*done.files, *write_files(folder, {"trials.csv": csv_text(_raw(study, results)).encode()})), done.missing)
+    return Published((*done.files, *write_files(folder, {"trials.csv": csv_text(_raw(study, store, results)).encode()})), done.missing)
 
 
 def summary(study: Study, store: Store) -> str:
@@ -52,7 +53,11 @@ def _page(study: Study, found: Judgement, results: dict[str, Result], figure: bo
     numbers, head = Captions(), headings(found, escaped)
     rows = [cells(found, name, escaped) for name in found.arms]
     parts = [f"# {escaped(study.title)}", f"**Question:** {escaped(study.question)}", answer(found, escaped)]
-    parts += [numbers.table(f"{escaped(found.metric)} by variant. {key(found)}"), aligned(head, rows, words=(head[0], head[-1]))]
+    parts += seeds_text(study, found.comparisons)
+    parts += [
+        numbers.table(f"{escaped(found.metric)} by variant. {key(found, study.planned_looks)}"),
+        aligned(head, rows, words=(head[0], head[-1])),
+    ]
     if figure:
         parts += [f"[![{caption(found)}]({FIGURE}.png)]({FIGURE}.svg)", numbers.figure(caption(found))]
     lacking = [*reasons(found, escaped), *map(escaped, found.holes)]
@@ -103,14 +108,15 @@ def _keys(study: Study) -> str:
     return by_column(columns, words=tuple(columns))
 
 
-def _raw(study: Study, results: dict[str, Result]) -> list[dict[str, Any]]:
-    """A line a trial with all numbers that its loop returned."""
+def _raw(study: Study, store: Store, results: dict[str, Result]) -> list[dict[str, Any]]:
+    """A line a trial with all numbers that its loop returned; one that is called as a column of ours gets "own" before it."""
     found: list[dict[str, Any]] = []
     for variant, seed, trial in study.trials():
         result = results.get(trial)
+        line = {"variant": variant.name, "seed": seed, "key": trial, "state": store.state(trial), "seconds": None}
         measured = dict(result.measured.values) if result and result.measured else {}
-        seconds = result.timing.total if result else None
-        found.append({"variant": variant.name, "seed": seed, "key": trial, "seconds": seconds, **measured})
+        own = {f"own {name}" if name in line else name: value for name, value in measured.items()}
+        found.append({**line, "seconds": result.timing.total if result else None, **own})
     names = list(dict.fromkeys(name for line in found for name in line))
     return [{name: line.get(name) for name in names} for line in found]
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from ablations.published import published
 from ablations.statistics.claims import Answer, Part
-from ablations.statistics.comparison import FEWEST, Comparison, Word
+from ablations.statistics.comparison import FEWEST, Comparison, Comparisons, Word
+from ablations.statistics.own_unit import rounded_up
 from ablations.statistics.rounding import NONE, decimals, difference_text, error_text, number, p_text, spoken_for
 from ablations.study import Study
 from report.numbers import plain, time_text
@@ -166,17 +167,18 @@ def _paper(study: Study, variant: str, reference: str) -> str:
 # -- how seeds were chosen, and what was checked
 
 
-def seeds_text(reading: Reading) -> list[str]:
+def seeds_text(study: Study, comparisons: Comparisons) -> list[str]:
     """Sentences on how the number of seeds came about, where it was not simply asked for once."""
-    study, told = reading.study, []
+    told, points = [], " points" if study.metric is None else ""
     if study.precision is not None:
-        widths = [one.own.half_width for one in reading.verdicts.comparisons.found if one.own.half_width is not None]
-        reached = "" if not widths else f" The widest has {number(max(widths), 2)}: {_reached(max(widths) <= study.precision.half_width)}."
+        widths = [one.own.half_width for one in comparisons.found if one.own.half_width is not None]
+        widest = "" if not widths else number(max(widths), 2) if study.metric is None else rounded_up(max(widths))
+        reached = f" The widest has {widest}: {_reached(max(widths) <= study.precision.half_width)}." if widths else ""
         rule = study.precision
         told.append(
             f"The spread of the first {rule.first} seeds decided how many there are (Stein's two stages), so that the own interval of each "
-            f"difference has a half-width of at most {rule.half_width:g} points, with at most {rule.most} seeds; intervals and p keep that "
-            f"first spread.{reached}"
+            f"difference has a half-width of at most {rule.half_width:g}{points}, with at most {rule.most} seeds; intervals and p keep "
+            f"that first spread.{reached}"
         )
     if study.planned_looks > 1 and not study.extended_after_looking:
         told.append(

@@ -198,7 +198,7 @@ def train(config, seed, out, report):
     from ablations.own_loop import Settings, Stopped, called
 
     one = LOOPS[name].value
-    settings = Settings(loop=name, source=one.source, settings={})
+    settings = Settings(loop=name, source=one.source, metric="score", settings={})
     with pytest.raises(Stopped):
         called(settings, 0, tmp_path, lambda line: None, lambda: True)
     assert called(settings, 0, tmp_path, lambda line: None, lambda: False) == {"score": 1.0}
@@ -286,6 +286,187 @@ def test_commands_that_look_at_networks_refuse_it_in_a_sentence(tmp_path: Path, 
         assert "user's own" in capsys.readouterr().err
 
 
+# -- the question changes
+
+
+QUESTION = """
+    from ablations.own_loop import loop
+    def train(config, seed, out, report):
+        return {"score": seed + config["x"] + 0.01 * seed * config["x"], "accuracy": 90 - seed}
+    loop("NAME", METRIC, delta=DELTA, reference="REFERENCE", variants={"a": {"x": 1}, "b": {"x": 3}})(train)
+"""
+
+
+def question(folder: Path, name: str, metric: str = "score", better: str = "lower", reference: str = "a", delta: float = 0.5) -> Any:
+    """The study that a file makes of the same settings."""
+    text = textwrap.dedent(QUESTION).replace("METRIC", f'metric="{metric}", better="{better}"').replace("NAME", name)
+    path = folder / "question.py"
+    path.write_text(text.replace("REFERENCE", reference).replace("DELTA", str(delta)))
+    LOOPS._entries.pop(name, None)
+    load_file(path)
+    return LOOPS[name].value
+
+
+@pytest.mark.parametrize("changed", [{"metric": "accuracy"}, {"better": "higher"}, {"reference": "b"}])
+def test_another_question_is_another_study(tmp_path: Path, changed: dict[str, str]) -> None:
+    from ablations.extension import settled
+    from ablations.own_loop import study_of
+
+    store, name = Store(tmp_path / "w"), next(NAMES)
+    first = study_of(question(tmp_path, name), [0, 1])
+    store.save_study(first)
+    one = question(tmp_path, name, **changed)  # type: ignore[arg-type]
+    other = settled(store, lambda seeds: study_of(one, seeds), [0, 1])
+    assert other.name != first.name
+    store.save_study(other)
+    assert settled(store, lambda seeds: study_of(one, seeds), [0, 1, 2]).name == other.name
+
+
+def test_numbers_of_one_metric_are_never_read_as_another(tmp_path: Path) -> None:
+    from ablations.own_loop import Settings, trial_key
+
+    keys = {trial_key(Settings(loop="x", source="y", metric=metric, settings={}), 0) for metric in ("error", "accuracy")}
+    assert len(keys) == 2
+
+
+def test_delta_stays_as_it_was_declared_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = next(NAMES)
+    trainer = "def train(config, seed, out, report):\n    return {'score': seed + config['x']}\n"
+    (tmp_path / f"trainer_{name}.py").write_text(trainer)
+    for delta in (0.5, 50):
+        file = tmp_path / f"question{delta:g}.py".replace(".5", "5")
+        asked = 'metric="score", better="lower", reference="a", variants={"a": {"x": 1}, "b": {"x": 2}}'
+        file.write_text(
+            f"import trainer_{name} as t\nfrom ablations.own_loop import loop\nloop('{name}', {asked}, delta={delta})(t.train)\n"
+        )
+        LOOPS._entries.pop(name, None)
+        assert run(name, file, tmp_path / "w", "--seeds", "2", "--no-mlflow") == 0
+    assert "δ stays ±0.5, as it was declared before training" in capsys.readouterr().out
+
+
+def test_declared_looks_and_seeds_added_later_stand_on_the_page(tmp_path: Path) -> None:
+    name, file = written(tmp_path, LOOP)
+    page = tmp_path / "w" / "reports" / name / "report.md"
+    assert run(name, file, tmp_path / "w", "--seeds", "3", "--looks", "2", "--no-mlflow") == 0
+    assert "2 looks were declared before the first" in page.read_text()
+    assert "Holm's procedure at 2.5 %" in page.read_text()
+    name, file = written(tmp_path, LOOP, "other.py")
+    page = tmp_path / "w" / "reports" / name / "report.md"
+    for seeds in ("3", "4"):
+        assert run(name, file, tmp_path / "w", "--seeds", seeds, "--no-mlflow") == 0
+    assert "**Extended after looking**" in page.read_text()
+
+
+# -- what frameworks do
+
+
+def test_an_epoch_that_is_reported_twice_is_one_line(tmp_path: Path) -> None:
+    body = """
+def train(config, seed, out, report):
+    for epoch in (1, 2):
+        report(epoch, train_loss=epoch)
+        report(epoch, val_loss=2 * epoch)
+    return {"score": seed}
+"""
+    name, file = written(tmp_path, HEAD + body)
+    assert run(name, file, tmp_path / "w", "--seeds", "1", "--no-mlflow") == 0
+    found = result(tmp_path / "w", name, "a")
+    assert [(line.epoch, line.values) for line in found.lines] == [
+        (1, {"train_loss": 1.0, "val_loss": 2.0}),
+        (2, {"train_loss": 2.0, "val_loss": 4.0}),
+    ]
+    assert len(found.timing.epochs) == 2
+
+
+def test_a_loop_may_go_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = """
+def train(config, seed, out, report):
+    import os
+    os.chdir(out)
+    report(1, loss=1)
+    (out / "there").write_text("x")
+    return {"score": seed}
+"""
+    name, file = written(tmp_path, HEAD + body)
+    monkeypatch.chdir(tmp_path)
+    assert run(name, file, Path("w"), "--seeds", "2", "--no-mlflow") == 0
+    assert Path.cwd() == tmp_path
+    assert len(list(tmp_path.glob("w/trials/*/own/out/there"))) == 4
+    assert len(list(tmp_path.glob("w/trials/*/log.txt"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        ("import sys; sys.exit(0)", "sys.exit(0)"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("open(out / 'nothing.pt')", "FileNotFoundError"),
+    ],
+)
+def test_what_would_end_the_run_ends_the_trial_alone(tmp_path: Path, ending: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    body = f"def train(config, seed, out, report):\n    if not config:\n        {ending}\n    return {{'score': 1.0 * seed}}\n"
+    name, file = written(tmp_path, HEAD + body)
+    assert run(name, file, tmp_path / "w", "--seeds", "1", "--no-mlflow") == 1
+    assert reason in capsys.readouterr().err
+    assert result(tmp_path / "w", name, "b").number == 0.0
+
+
+def test_a_stop_that_becomes_another_error_is_a_stop(tmp_path: Path) -> None:
+    from ablations.own_loop import Settings, Stopped, called
+
+    body = """
+def train(config, seed, out, report):
+    try:
+        report(1)
+    except BaseException:
+        raise RuntimeError("cleanup failed")
+"""
+    name, file = written(tmp_path, HEAD + body)
+    load_file(file)
+    settings = Settings(loop=name, source=LOOPS[name].value.source, metric="score", settings={})
+    with pytest.raises(Stopped):
+        called(settings, 0, tmp_path, lambda line: None, lambda: True)
+
+
+def test_names_that_mlflow_would_refuse_or_confuse_are_told_apart(
+    tmp_path: Path, mirrored: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = """
+from ablations.own_loop import loop
+@loop("NAME", metric="seconds", better="lower", delta=1, reference="a",
+      variants={"a": {"only|here": 1, "opt": {"name": "sgd", "lr": 1}}, "b": {"only|here": 2, "opt": {"name": "adam", "lr": 2}}})
+def train(config, seed, out, report):
+    report(1, **{"h//x": 1, "": 2})
+    return {"seconds": 100.0 + seed, "acc%": 1, "acc$": 2, "../c": 3, "x" * 300: 4, "seed": 77, "variant": 88}
+"""
+    name, file = written(tmp_path, body)
+    assert run(name, file, mirrored.root, "--seeds", "2", "--format", "csv") == 0
+    assert "cannot be written" not in capsys.readouterr().err
+    parent, child = runs(mirrored, name)["a", None], runs(mirrored, name)["a", "1"]
+    assert parent.data.metrics["own.seconds_mean"] == 100.5
+    assert parent.data.metrics["seconds_mean"] < 10
+    assert (child.data.metrics["own.seconds"], child.data.metrics["acc_"], child.data.metrics["acc_ 2"]) == (101.0, 1.0, 2.0)
+    assert child.data.params.items() >= {"only_here": "1", "opt": "sgd", "lr": "1", "seed": "1"}.items()
+    rows = (mirrored.root / "reports" / name / "trials.csv").read_text().splitlines()
+    assert rows[0].startswith("variant,seed,key,state,seconds,own seconds,")
+    assert rows[1].startswith("a,0,")
+
+
+def test_a_module_of_a_package_is_known_with_all_that_it_imports(tmp_path: Path) -> None:
+    from ablations.own_source import code_of
+
+    inner = tmp_path / "package" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (inner, inner.parent):
+        (folder / "__init__.py").touch()
+    (inner / "trainer.py").write_text("from ..common import FACTOR\n")
+    found = set()
+    for text in ("FACTOR = 1\n", "FACTOR = 2\n"):
+        (inner.parent / "common.py").write_text(text)
+        found.add(code_of(inner / "trainer.py"))
+    assert len(found) == 2
+
+
 # -- a program
 
 
@@ -329,6 +510,39 @@ def test_a_program_that_fails_tells_its_last_line(tmp_path: Path, capsys: pytest
     assert "the command ended with 1: gain must not be negative" in capsys.readouterr().err
 
 
+def test_a_program_is_found_from_any_folder_and_files_that_settings_name_are_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    name, file = program(home)
+    assert run(name, file, Path("w"), "--seeds", "1", "--no-mlflow") == 0
+    sources = []
+    for text in ("1", "2"):
+        (home / "b.json").write_text(text)
+        declared = DECLARED.replace("PYTHON train.py {gain}", f"{sys.executable} train.py --gain={{gain}}").replace(
+            '"gain": 1', '"gain": "b.json"'
+        )
+        name, file = written(home, declared, f"declared{text}.py")
+        load_file(file)
+        sources.append(LOOPS[name].value.source)
+    assert sources[0] != sources[1]
+
+
+def test_a_program_that_outlived_its_driver_is_ended_before_another_begins(tmp_path: Path) -> None:
+    from ablations.own_program import _alone
+
+    with _alone(tmp_path / "program") as held:
+        left = subprocess.Popen(["sleep", "600"], pass_fds=(held.fileno(),), start_new_session=True)
+        held.write(str(left.pid))
+        held.flush()
+    with _alone(tmp_path / "program") as held:
+        assert left.wait(10) == -signal.SIGTERM
+        assert held.read() == ""
+
+
 def test_a_program_is_ended_with_the_run(tmp_path: Path) -> None:
     name, file = program(tmp_path, sleep=600)
     words = [sys.executable, str(ROOT / "runner.py"), "run", name, "--load", str(file), "--workspace", str(tmp_path / "w"), "--seeds", "1"]
@@ -345,7 +559,12 @@ def test_a_program_is_ended_with_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "told"),
-    [("python x.py {seed}", "does not say {out}"), ("python x.py {out}", "does not say {seed}"), ("x {seed} {out} {rate}", "rate")],
+    [
+        ("python x.py {seed} {gain}", "does not say {out}"),
+        ("python x.py {out} {gain}", "does not say {seed}"),
+        ("x {seed} {out}", "does not say {gain}, which 'a' sets"),
+        ("x {seed} {out} {gain} {rate}", "rate"),
+    ],
 )
 def test_a_mistake_in_the_command_is_a_sentence(tmp_path: Path, line: str, told: str) -> None:
     _, file = written(tmp_path, DECLARED.replace("PYTHON train.py {gain} {seed} {out}", line))

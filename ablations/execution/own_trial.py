@@ -67,16 +67,21 @@ def compute(
         evaluated_on=None,
         data_label=None,
         history=(),
-        timing=Timing(epochs=tuple(told.seconds.values()), evaluation=ending, total=told.total + ending, images_per_second=0.0),
+        timing=Timing(
+            epochs=tuple(told.seconds[epoch] for epoch in sorted(told.lines)),
+            evaluation=ending,
+            total=told.total + ending,
+            images_per_second=0.0,
+        ),
         provenance=_provenance(settings, machine, told.sittings),
         measured=Measured(metric=metric, values={name: value for name, value in values.items() if math.isfinite(value)}),
-        lines=tuple(told.lines.values()),
+        lines=tuple(told.lines[epoch] for epoch in sorted(told.lines)),
     )
 
 
 def _out(folder: Path, earlier: Sequence[Path]) -> Path:
     """The loop's folder; one that is new gets a copy of what the last try left, which may still be written to by a process thought lost."""
-    own = folder / OWN
+    own = (folder / OWN).absolute()  # a loop may go elsewhere
     if not own.exists():
         left = [path / OWN for path in earlier if (path / OWN / LINES).exists()]
         if left:
@@ -95,6 +100,7 @@ class _Told:
     sittings: int
     total: float
     since: float
+    fresh: bool = True
 
     @classmethod
     def begun(cls, path: Path) -> _Told:
@@ -106,10 +112,11 @@ class _Told:
             except ValueError:
                 continue
             if "sitting" in entry:
-                told.sittings += 1
+                told.sittings, told.fresh = told.sittings + 1, True
             else:
                 told._take(Line.model_validate(entry["line"]), entry["seconds"])
         told._write({"sitting": told.sittings})
+        told.fresh = True
         told.since = time.monotonic()
         return told
 
@@ -127,9 +134,12 @@ class _Told:
         return seconds
 
     def _take(self, line: Line, seconds: float) -> None:
-        for later in [epoch for epoch in self.lines if epoch >= line.epoch]:  # it went back to a checkpoint
-            del self.lines[later], self.seconds[later]
-        self.lines[line.epoch], self.seconds[line.epoch] = line, seconds
+        if self.fresh:  # the first of a sitting: it went on from a checkpoint, and what came after that comes again
+            for later in [epoch for epoch in self.lines if epoch >= line.epoch]:
+                del self.lines[later], self.seconds[later]
+        self.fresh, before = False, self.lines.get(line.epoch)  # training and validation may report one epoch in turn
+        self.lines[line.epoch] = line if before is None else Line(epoch=line.epoch, values={**before.values, **line.values})
+        self.seconds[line.epoch] = self.seconds.get(line.epoch, 0.0) + seconds
         self.total += seconds
 
     def _write(self, entry: dict[str, object]) -> None:

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -209,8 +209,8 @@ def epoch_metrics(study: Study, variant: StudyVariant, epoch: Epoch | Line, seco
     ``seconds`` are those of the epoch's training, None where they were not kept.
     """
     if isinstance(epoch, Line):
-        lap = {"epoch_seconds": seconds} if seconds else {}
-        return _finite({metric_name(name): value for name, value in epoch.values.items()} | lap)
+        lap, names = {"epoch_seconds": seconds} if seconds else {}, own_names(epoch.values)
+        return _finite({names[name]: value for name, value in epoch.values.items()} | lap)
     metrics = {"train_loss": epoch.loss, "train_error": epoch.error, "lr": epoch.lr}
     if seconds:
         batch = variant.recipe.train.batch
@@ -219,14 +219,30 @@ def epoch_metrics(study: Study, variant: StudyVariant, epoch: Epoch | Line, seco
     return _finite(metrics)
 
 
-def metric_name(name: str) -> str:
-    """A name that MLflow takes for a metric: of other characters than letters, digits and a few signs an underscore is left."""
-    return re.sub(r"[^A-Za-z0-9_\-. /:]", "_", name)
+OURS = (
+    *("n", "p", "p_holm", "p_equivalence", "difference", "difference_own", "smallest_delta", "diverged", "failed", "seconds"),
+    *("parameters", "macs", "epoch_seconds", "images_per_second", "dead_gates"),
+)
+"""Names that the mirror gives itself; a number of a user's own loop that is called so gets "own." before it."""
+
+
+def own_names(names: Iterable[str], ours: Collection[str] = OURS) -> dict[str, str]:
+    """{a name: one that MLflow takes for a metric or parameter, and that no other of these has, and none of ``ours``}."""
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        parts = [re.sub(r"[^A-Za-z0-9_\-. :]", "_", part) for part in name.split("/")]
+        taken = "/".join(part for part in parts if part.strip(" ."))[:200].strip() or "unnamed"
+        taken = f"own.{taken}" if taken in ours else taken
+        others, number = set(found.values()), 2
+        while taken in others:
+            taken, number = f"{taken.rpartition(' ')[0] if number > 2 else taken} {number}", number + 1
+        found[name] = taken
+    return found
 
 
 def judged_by(study: Study) -> str:
     """MLflow's name of what the study is judged by."""
-    return "top1_error" if study.metric is None else metric_name(study.metric.name)
+    return "top1_error" if study.metric is None else own_names([study.metric.name])[study.metric.name]
 
 
 def recipe_name(study: Study) -> str:
@@ -307,18 +323,21 @@ def _params(study: Study, variant: StudyVariant) -> dict[str, str]:
     last = Counter(path.rpartition(".")[2] for path in paths)
     own = variant.config.settings if isinstance(variant.config, Settings) else variant.config.tree()
     values = flat(own)
-    params = {"preset": study.preset}
+    params = {"preset": study.preset} if study.metric is None else {}
     for path in paths:
         value = values.get(f"{path}.name", values.get(path, ...))
         short = path.rpartition(".")[2]
         if value is not ...:
             params[short if last[short] == 1 else ".".join(path.split(".")[-2:])] = _text(value)
-    return params
+    if study.metric is None:
+        return params
+    names = own_names(params, ())
+    return {names[name]: value for name, value in params.items()}
 
 
 def _child_params(study: Study, variant: StudyVariant, seed: str) -> dict[str, str]:
     if isinstance(variant.config, Settings):
-        return _params(study, variant) | {"loop": variant.config.loop, "seed": seed}
+        return {"loop": variant.config.loop, "seed": seed} | _params(study, variant)
     train = variant.config.train
     budget = {"epochs": train.epochs, "lr": train.lr, "batch": train.batch, "network": variant.config.net.name, "seed": seed}
     return _params(study, variant) | {name: _text(value) for name, value in budget.items()}
@@ -374,7 +393,8 @@ def _parent_status(variant: StudyVariant, own: list[Outcome]) -> RunStatus:
 def _finals(result: Result) -> dict[str, float]:
     metrics: dict[str, float] = _costs(result.cost) | {"seconds": result.timing.total}
     if result.measured is not None:
-        metrics |= {metric_name(name): value for name, value in result.measured.values.items()}
+        names = own_names([result.measured.metric, *result.measured.values])  # the metric first, so that it has the same name everywhere
+        metrics |= {names[name]: value for name, value in result.measured.values.items()}
     if result.dead_gates is not None:
         metrics["dead_gates"] = result.dead_gates
     if result.errors:
