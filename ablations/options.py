@@ -239,7 +239,7 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         add("--dataset", help="a data set instead of the preset's")
         add("--data-root", type=Path, metavar="DIR", help="where its files are")
         add("--block", metavar="NAME", help="a block instead of the preset's, with its options as --net.block.OPTION VALUE")
-        add("--load", type=Path, metavar="FILE.py", help="a file of your own that registers blocks, networks, data sets or suites")
+        add("--load", type=Path, metavar="FILE.py", help="a file of your own with blocks, networks, data sets, suites or training loops")
     if name == "plan":
         add("--diff", action="store_true", help="show what each variant changes against the reference")
         what = "standard deviation of one arm's error over seeds, where no stored seeds tell the noise"

@@ -47,8 +47,6 @@ NOT_RUN = {
 """What a page tells to type and is not run here: (page, line) to the words, beside it on the page, that say why."""
 BEFORE = {"judge.md": ["ablate run squeeze --preset smoke --seeds 2 --tracking-uri sqlite:///mlflow.db"]}
 """What a page takes to be there already."""
-SLOW = {"README.md", "first_steps.md", "mlflow.md", "excitation.md", "judge.md"}
-"""Pages whose commands take longer than those of all the others together."""
 TYPED = ("ablate", "make", "python", "pip", "mlflow", "git", "cd", "export")
 SHELL, SHOWN = ("sh", "bash", "shell", "console"), ("text", "json", "yaml", "toml", "csv")
 
@@ -165,14 +163,8 @@ def run_page(page: Path, folder: Path) -> None:
 WITH_SNIPPETS = [page for page in PAGES if any(snippet.kind not in SHOWN for snippet in snippets(page))]
 
 
-@pytest.mark.parametrize("page", [page for page in WITH_SNIPPETS if page.name not in SLOW], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=lambda page: page.name)
 def test_what_a_page_tells_to_type_runs(page: Path, empty_folder: Path, forgotten: None) -> None:
-    run_page(page, empty_folder)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in WITH_SNIPPETS if page.name in SLOW], ids=lambda page: page.name)
-def test_what_a_longer_page_tells_to_type_runs(page: Path, empty_folder: Path, forgotten: None) -> None:
     run_page(page, empty_folder)
 
 
@@ -186,7 +178,6 @@ def test_what_is_not_run_is_listed_and_its_page_says_why() -> None:
     marked = {(page.name, snippet.text) for page in PAGES for snippet in snippets(page) if "not run by the tests" in snippet.text}
     for page, text in marked:  # a page that says so is listed
         assert any(where == page and line in text for where, line in NOT_RUN), text
-    assert not SLOW - {page.name for page in WITH_SNIPPETS}
 
 
 def test_a_page_in_folders_without_its_files_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,15 @@ def train(config, seed, out, report):
 """
 ASKED = 'metric="score", better="lower", delta=1, reference="a", variants={"a": {}, "b": {"x": 1}}'
 HEAD = f'from ablations.own_loop import loop\n@loop("NAME", {ASKED})\n'
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """No other test knows the loops of these."""
+    before = set(LOOPS.names())
+    yield
+    for name in set(LOOPS.names()) - before:
+        del LOOPS._entries[name]
 
 
 def written(folder: Path, text: str, file: str = "mine.py") -> tuple[str, Path]:
