@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -27,17 +26,15 @@ from ablations.store import DamagedStore, Store
 from ablations.study import Study
 from ablations.suite import SUITES, Setting
 from ablations.tracking import tracker as tracking
-from ablations.tracking.place import need_mlflow, public_uri, tracking_uri
+from ablations.tracking.place import need_mlflow, public_uri
 from ablations.upkeep import disk_used, remove, size, unused
 from senet_core.errors import InputError, unknown
 from senet_core.files import publish_text
 from senet_core.registry import load_file
 
 if TYPE_CHECKING:
-    from ablations.execution.loop import Observer, Summary
-    from ablations.execution.rounds import Round
-    from ablations.execution.stopping import Patience, Stop
-    from ablations.execution.trial import Trial
+    from ablations.execution.loop import Summary
+    from ablations.execution.session import Session
     from ablations.planning import DataSource
     from report.publishing import Published
 
@@ -89,25 +86,18 @@ def run(options: argparse.Namespace) -> int:
     """Train what is missing, then report."""
     from ablations.execution.loop import Summary
     from ablations.execution.rounds import Rounds
-    from ablations.execution.stopping import Patience, Stop
 
     store, source = Store(options.workspace), asked.source(options)
     store.usable()
     _writable(_out(options))
-    stop, patience = Stop(options.max_minutes), Patience(options.fail_fast, options.max_failures)
     summary, studies = Summary(), []
-    with ExitStack() as engines:
-        engine = cache(lambda: engines.enter_context(closing(asked.engine(options, store, source))))
-        for turn in Rounds(lambda: asked.shares(options, store, source), engine, store, source, options.retry_failed):
+    with _session(options, store, source) as session:
+        for turn in Rounds(lambda: asked.shares(options, store, source), session.engine, store, source, options.retry_failed):
             for sentence in turn.said:
                 _say(sentence)
-            studies, summary = turn.studies, summary + _trained(turn, options, store, source, stop, patience)
-            if summary.signal is not None:
-                _warn("Stopped. Everything up to the last finished epoch is kept; run the same command again to go on.")
-                return 128 + summary.signal
-            if summary.refused:
-                _warn(f"{summary.stopped} Mend that and run the same command again to go on.")
-                return 1
+            studies, summary = turn.studies, summary + session.train(turn)
+            if summary.signal is not None or summary.refused:
+                return _broken_off(summary)
             if summary.stopped is not None:
                 break
     return _ended(options, store, studies, summary)
@@ -171,12 +161,12 @@ def report(options: argparse.Namespace) -> int:
 def sync(options: argparse.Namespace) -> int:
     """Bring MLflow up to what is stored."""
     need_mlflow()
-    store, uri = Store(options.workspace), _uri(options)
+    store, uri = Store(options.workspace), asked.uri(options)
     studies = _stored(store, options)
     tracker = tracking.open_tracker(uri, store, _warn)
     done = tracking.sync([study.name for study in studies], store, tracker)
     if not tracker.off:
-        remember(store, _mirrored(options), studies)
+        remember(store, asked.mirrored(options), studies)
         _attach_reports(options, store, studies, options.workspace / "reports")
     if tracker.off:
         return 1
@@ -188,7 +178,7 @@ def ui(options: argparse.Namespace) -> int:
     """The MLflow UI on this machine only."""
     from ablations.tracking.ui import ui as serve
 
-    serve(_uri(options), options.workspace, options.port, _say)
+    serve(asked.uri(options), options.workspace, options.port, _say)
     return 0
 
 
@@ -322,66 +312,19 @@ def _stored(store: Store, options: argparse.Namespace) -> list[Study]:
     return selected(store, options.suites, options.preset)
 
 
-def _uri(options: argparse.Namespace) -> str:
-    return tracking_uri(options.workspace, options.tracking_uri)
+def _session(options: argparse.Namespace, store: Store, source: DataSource) -> Session:
+    from ablations.execution.session import Session
+
+    return Session(options, store, source, console, _say, _warn)
 
 
-def _mirrored(options: argparse.Namespace) -> str:
-    """What is remembered of a mirror: where it is, by what code it was made, and whether it has the models."""
-    models = " with models" if getattr(options, "model", False) else ""
-    return f"{_uri(options)} by {sources('ablations')}{models}"
-
-
-def _tracker(
-    options: argparse.Namespace, store: Store, source: DataSource, studies: Sequence[Study], left: Sequence[Trial]
-) -> tracking.Tracker:
-    """No tracker where none is wanted, or where nothing will train and the mirror shows everything already."""
-    if options.no_mlflow:
-        return tracking.Tracker()
-    uri = _uri(options)
-    gone = uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
-    if not left and not gone and remembered(store, _mirrored(options), studies):
-        return tracking.Tracker()
-    return tracking.open_tracker(uri, store, _warn, studies, tracking.Extras(source if options.model else None, options.system_metrics))
-
-
-def _trained(turn: Round, options: argparse.Namespace, store: Store, source: DataSource, stop: Stop, patience: Patience) -> Summary:
-    """Train what is left of a round, with the live view and the mirror; afterwards hold its price against what it took."""
-    from ablations.execution.loop import run as execute
-    from ablations.execution.pricing import makespan
-    from ablations.execution.progress import Progress
-
-    slots = turn.engine.slots() if turn.engine else 1
-    prices = _priced(turn, options, store, source, slots)
-    tracker = _tracker(options, store, source, turn.studies, turn.left)
-    with stop.listening(), Progress(console, places(turn.studies), turn.left, len(turn.queue) - len(turn.left), slots) as progress:
-        observers: list[Observer] = [progress, tracker]
-        how: dict[str, Any] = {"stop": stop, "retry_failed": options.retry_failed, "patience": patience}
-        begun = time.monotonic()
-        summary = execute(turn.queue, store, turn.engine, observers, **how, warn=_warn)
-    worked = [prices[key] * share for key, share in summary.shares.items() if key in prices]
-    if worked and len(worked) == len(summary.trained) and not summary.holes:
-        _say(f"It took {(time.monotonic() - begun) / 60:.1f} minutes, where {makespan(worked, slots) / 60:.1f} were predicted.")
-    if summary.signal is None and not summary.refused:
-        for study in turn.studies:
-            tracker.mirror(study)
-        if not tracker.off:
-            remember(store, _mirrored(options), turn.studies)
-    return summary
-
-
-def _priced(turn: Round, options: argparse.Namespace, store: Store, source: DataSource, slots: int) -> dict[str, float]:
-    """What each trial of a round is to take, told in one sentence; the machines of a cluster are not here to be probed."""
-    from ablations.execution.pricing import keys_in_order, makespan, prices
-
-    if not turn.left or options.address is not None:
-        return {}
-    found = prices(turn.left, turn.queue, store, source, asked.machine(options))
-    if len(found) == len(turn.left):
-        minutes = makespan(keys_in_order(turn.left, found), slots) / 60
-        count = f"{len(turn.left)} trial{'s' if len(turn.left) > 1 else ''}"
-        _say(f"{count} to train{f', {slots} at a time' if slots > 1 else ''}: about {minutes:.1f} minutes.")
-    return found
+def _broken_off(summary: Summary) -> int:
+    """Tell why training ended before its time; returns the exit code."""
+    if summary.signal is not None:
+        _warn("Stopped. Everything up to the last finished epoch is kept; run the same command again to go on.")
+        return 128 + summary.signal
+    _warn(f"{summary.stopped} Mend that and run the same command again to go on.")
+    return 1
 
 
 def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], summary: Summary) -> int:
@@ -400,7 +343,7 @@ def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], 
     if not options.no_mlflow:
         _attach_reports(options, store, studies, _out(options))
         place = "" if options.workspace == Path("runs") else f" --workspace {options.workspace}"
-        _say(f"Compare the runs: ablate ui{place}{f' --tracking-uri {public_uri(_uri(options))}' if options.tracking_uri else ''}")
+        _say(f"Compare the runs: ablate ui{place}{f' --tracking-uri {public_uri(asked.uri(options))}' if options.tracking_uri else ''}")
     return 1 if summary.holes else 0
 
 
@@ -436,9 +379,9 @@ def _told(written: Sequence[Published]) -> None:
 
 def _attach_reports(options: argparse.Namespace, store: Store, studies: Sequence[Study], out: Path) -> None:
     """Show the reports beside the runs, where the mirror is up to date and they are not there yet."""
-    what = f"reports at {_uri(options)} by {sources('senet_core', 'ablations', 'report')}"
-    shown = [study for study in studies if remembered(store, _mirrored(options), [study]) and not remembered(store, what, [study])]
-    tracker = tracking.open_tracker(_uri(options), store, _warn) if shown else tracking.Tracker()
+    what = f"reports at {asked.uri(options)} by {sources('senet_core', 'ablations', 'report')}"
+    shown = [study for study in studies if remembered(store, asked.mirrored(options), [study]) and not remembered(store, what, [study])]
+    tracker = tracking.open_tracker(asked.uri(options), store, _warn) if shown else tracking.Tracker()
     for study in shown:
         _page(study, store, out)
         tracker.attach_report(study, out / study.name)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ablations.own_loop import LOOPS, study_of
+from ablations.plans import sources
 from ablations.presets import preset
 from ablations.suite import SUITES
 from senet_core.errors import InputError, unknown
@@ -175,6 +176,19 @@ def engine(options: argparse.Namespace, store: Store, data: DataSource) -> Engin
     return RayEngine(
         store, data, Workers(options.workers, options.address, threads, options.device, options.gpu_share, getattr(options, "load", None))
     )
+
+
+def uri(options: argparse.Namespace) -> str:
+    """The MLflow server or database that the runs are mirrored to."""
+    from ablations.tracking.place import tracking_uri
+
+    return tracking_uri(options.workspace, options.tracking_uri)
+
+
+def mirrored(options: argparse.Namespace) -> str:
+    """What is remembered of a mirror: where it is, by what code it was made, and whether it has the models."""
+    models = " with models" if getattr(options, "model", False) else ""
+    return f"{uri(options)} by {sources('ablations')}{models}"
 
 
 def _threads(options: argparse.Namespace) -> int | None:

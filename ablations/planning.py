@@ -105,6 +105,16 @@ def plan_study(name: str, order: Order, source: DataSource) -> Study:
     base = resolve(base_config(order), facts)
     suite = made(name, Setting(base=base, stages=stage_count(base.net), preset=order.preset.name))
     refuse_lost_overrides(suite, order, facts)
+    return study_of(suite, order, facts)
+
+
+def study_of(suite: Suite, order: Order, facts: Facts) -> Study:
+    """A suite's study at an order: complete configs, costs, null ablations, keys.
+
+    :raises InputError: for an impossible variant.
+    """
+    from senet_core.resolve import resolve
+
     configs = {variant.name: resolve(variant.config, facts) for variant in suite.variants}
     if order.vary is not None:
         _refuse_still(order.vary, configs, facts)
