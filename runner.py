@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from ablations.made import remember, remembered
 from ablations.options import parser, take_recipe
 from ablations.plans import sources
 from ablations.presets import PRESETS
-from ablations.selection import places, selected
+from ablations.selection import companions, places, selected
 from ablations.store import DamagedStore, Store
 from ablations.study import Study
 from ablations.suite import SUITES, Setting
@@ -34,6 +34,7 @@ from senet_core.registry import load_file
 
 if TYPE_CHECKING:
     from ablations.execution.loop import Summary
+    from ablations.execution.rounds import Round
     from ablations.execution.session import Session
     from ablations.planning import DataSource
     from report.publishing import Published
@@ -70,15 +71,17 @@ def plan(options: argparse.Namespace) -> int:
     seconds = prices(left, queue, store, source, asked.machine(options)) if left else {}
     for study in studies:
         print_plan(console, study, states, seconds, options.diff)
-        if study.metric is None:  # the noise that we know of is that of our own errors
-            print_prospects(console, prospects(study, arms(study, store), stated=options.noise))
+        found = prospects(study, arms(study, store), stated=options.noise if study.metric is None else None)
+        if study.metric is None or any(one.outlook for one in found.found):  # a noise that is stated is in points
+            print_prospects(console, found)
         console.print()
     for sentence in (sentence for one in shares for sentence in one.said):
         _say(sentence)
     minutes = [makespan(keys_in_order(left, seconds), slots) / 60 for slots in (1, options.workers or 1)]
     together = f", {options.workers} at a time about {minutes[1]:.0f}" if options.workers else ""
     price = f": about {minutes[0]:.0f} minutes here{together}" if len(seconds) == len(left) else "; what they take is not known yet"
-    _say(f"{len(states)} trials in all, {len(left)} left to train{price}.")
+    stage = " That is the first stage; how many seeds follow is known when it has ended." if any(one.first_stage for one in shares) else ""
+    _say(f"{len(states)} trials in all, {len(left)} left to train{price}.{stage}")
     return 0
 
 
@@ -101,6 +104,81 @@ def run(options: argparse.Namespace) -> int:
             if summary.stopped is not None:
                 break
     return _ended(options, store, studies, summary)
+
+
+def tune(options: argparse.Namespace) -> int:
+    """Tune learning rate and weight decay for every variant alike on held-out images, then run the suite at both settings."""
+    from ablations.execution.loop import Summary
+    from ablations.execution.rounds import Rounds
+    from ablations.tuning.course import finals, held_out, tunings
+
+    store, source = Store(options.workspace), asked.source(options)
+    wanted = tunings(options, store, source)
+    if options.dry_run:
+        from ablations.tuning.forecast import forecast
+
+        for sentence in forecast(wanted, store, source, partial(asked.machine, options), options.workers or 1):
+            _say(sentence)
+        return 0
+    store.usable()
+    _writable(_out(options))
+    summary = Summary()
+    studies: dict[str, Study] = {}
+    with _session(options, store, source) as session:
+        for part in (held_out,) if options.only_tuning else (held_out, finals):
+            for turn in Rounds(partial(part, wanted), session.engine, store, source, options.retry_failed):
+                for sentence in turn.said:
+                    _say(sentence)
+                summary += session.train(turn)
+                studies |= {study.name: study for study in turn.studies}
+                if summary.signal is not None or summary.refused:
+                    return _broken_off(summary)
+                if summary.stopped is not None:
+                    break
+            if summary.stopped is not None or summary.holes:
+                break
+    return _ended(options, store, list(studies.values()), summary)
+
+
+def search(options: argparse.Namespace) -> int:
+    """Search a space for the designs that are best for their cost on held-out images, then confirm them on the test set."""
+    from ablations.execution.loop import Summary
+    from ablations.execution.rounds import Rounds
+    from ablations.search.confirm import confirmation
+    from ablations.search.search import begun
+
+    store, source = Store(options.workspace), asked.source(options)
+    store.usable()
+    _writable(_out(options))
+    numbers = asked.fresh_seeds(options)
+    searching = begun(options.space, asked.order(options), asked.rules(options), store, source, options.workers or 1)
+    summary, studies = Summary(), {}
+    with _session(options, store, source) as session:
+
+        def trained(turns: Iterable[Round]) -> bool:
+            nonlocal summary
+            for turn in turns:
+                for sentence in turn.said:
+                    _say(sentence)
+                summary += session.train(turn)
+                studies.update({study.name: study for study in turn.studies})
+                if summary.signal is not None or summary.stopped is not None:
+                    return False
+            return session.stop.reason is None
+
+        whole = trained(searching.rounds(session.engine, session.stop, options.retry_failed, _say))
+        found = searching.confirmed(None)
+        studies[found.name] = found
+        share = confirmation(searching, found, numbers, options.confirm) if whole and options.confirm else None
+        if whole and options.confirm and share is None:
+            _say("No design but the default lies on the front, so there is nothing to confirm.")
+        if share is not None:
+            studies[found.name] = searching.confirmed(share.study.name)
+            again = partial(confirmation, searching, found, numbers, options.confirm)
+            trained(Rounds(lambda: [one for one in [again()] if one], session.engine, store, source, options.retry_failed))
+    if summary.signal is not None or summary.refused:
+        return _broken_off(summary)
+    return _ended(options, store, list(studies.values()), summary)
 
 
 def status(options: argparse.Namespace) -> int:
@@ -351,10 +429,11 @@ def _page(study: Study, store: Store, out: Path) -> str:
     """The study's small table and where its page is; the page is written unless it shows these very results already."""
     from report.document import page, summary, write
 
-    where = f"report in {out.resolve()} by {sources('senet_core', 'ablations', 'report')}"
-    if not (page(study.name, out).exists() and remembered(store, where, [study])):
+    where = f"report of {study.name} in {out.resolve()} by {sources('senet_core', 'ablations', 'report')}"
+    shown = [study, *companions(study, store)]
+    if not (page(study.name, out).exists() and remembered(store, where, shown)):
         write([study.name], store, out)
-        remember(store, where, [study])
+        remember(store, where, shown)
     return f"{summary(study, store)}\nReport: {page(study.name, out)}"
 
 
@@ -379,14 +458,15 @@ def _told(written: Sequence[Published]) -> None:
 
 def _attach_reports(options: argparse.Namespace, store: Store, studies: Sequence[Study], out: Path) -> None:
     """Show the reports beside the runs, where the mirror is up to date and they are not there yet."""
-    what = f"reports at {asked.uri(options)} by {sources('senet_core', 'ablations', 'report')}"
-    shown = [study for study in studies if remembered(store, asked.mirrored(options), [study]) and not remembered(store, what, [study])]
-    tracker = tracking.open_tracker(asked.uri(options), store, _warn) if shown else tracking.Tracker()
-    for study in shown:
-        _page(study, store, out)
-        tracker.attach_report(study, out / study.name)
-    if not tracker.off:
-        remember(store, what, shown)
+    what = f"at {asked.uri(options)} by {sources('senet_core', 'ablations', 'report')}"
+    seen = {study.name: [study, *companions(study, store)] for study in studies if remembered(store, asked.mirrored(options), [study])}
+    stale = [name for name, on_page in seen.items() if not remembered(store, f"report of {name} {what}", on_page)]
+    tracker = tracking.open_tracker(asked.uri(options), store, _warn) if stale else tracking.Tracker()
+    for name in stale:
+        _page(seen[name][0], store, out)
+        tracker.attach_report(seen[name][0], out / name)
+        if not tracker.off:
+            remember(store, f"report of {name} {what}", seen[name])
 
 
 def _agreed(question: str) -> bool:
@@ -421,7 +501,7 @@ def _warn(sentence: str) -> None:
 
 # -- the way in
 
-_NAMED = (plan, describe, cost, run, status, show, prune, report, excitation, compare, new, check, judge, sync, ui)
+_NAMED = (plan, describe, cost, run, tune, search, status, show, prune, report, excitation, compare, new, check, judge, sync, ui)
 COMMANDS = {"list": list_names, **{function.__name__: function for function in _NAMED}}
 
 
@@ -430,12 +510,12 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         rest, recipe = take_recipe(sys.argv[1:] if words is None else words)
         options = parser(COMMANDS).parse_args(rest)
-        if recipe and options.command not in ("plan", "run", "describe", "check"):
-            raise InputError(f"--{next(iter(recipe))}: only plan, run, describe and check take recipe fields.")
+        if recipe and options.command not in ("plan", "run", "tune", "search", "describe", "check"):
+            raise InputError(f"--{next(iter(recipe))}: only plan, run, tune, search, describe and check take recipe fields.")
         options.recipe = recipe
         if getattr(options, "load", None):
             options.source = load_file(options.load)
-            if options.command in ("plan", "run"):
+            if options.command in ("plan", "run", "tune", "search"):
                 from ablations.checking import refuse_broken
 
                 refuse_broken(options.source, asked.order(options))

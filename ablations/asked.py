@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ablations.execution.engines import Engine
     from ablations.extension import Plan
     from ablations.planning import DataSource, Order
+    from ablations.search.search import Rules
     from ablations.seed_rules import Share, Wish
     from ablations.store import Store
     from ablations.study import Study
@@ -102,6 +103,34 @@ def wish(options: argparse.Namespace) -> Wish:
         added=options.add_seeds,
         vary=_stream(options),
     )
+
+
+def rules(options: argparse.Namespace) -> Rules:
+    """By what rule designs are searched."""
+    from ablations.search.search import Rules
+
+    return Rules(
+        budget=options.budget,
+        batch=options.batch,
+        sampler=options.sampler,
+        seed=options.seed,
+        rungs=not options.no_rungs,
+        name=options.name,
+        storage=options.storage,
+        take_over=options.take_over,
+    )
+
+
+def fresh_seeds(options: argparse.Namespace) -> list[int]:
+    """The seeds that confirm a search: those that are named, else from 1 on, for 0 is the search's own.
+
+    :raises InputError: for that one.
+    """
+    from ablations.search.confirm import refuse_own_seed
+
+    numbers = list(options.seed_list or range(1, (options.seeds or 3) + 1))
+    refuse_own_seed(numbers)
+    return numbers
 
 
 def order(options: argparse.Namespace) -> Order:

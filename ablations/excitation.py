@@ -19,7 +19,7 @@ from ablations import gates_file
 from ablations.execution.provenance import commit, versions
 from ablations.planning import DataSource
 from ablations.result import Result
-from ablations.selection import selected
+from ablations.selection import meant, selected
 from ablations.store import DamagedStore, Store
 from ablations.study import Study, StudyVariant
 from senet_core.class_gates import ClassGates
@@ -98,7 +98,7 @@ def chosen(store: Store, suite: str, variant: str, preset: str | None, dataset: 
 
     :raises InputError: if there is none or several, or the variant is unknown or has no block with a gate.
     """
-    studies = selected(store, [suite], preset)
+    studies = meant(selected(store, [suite], preset), suite)
     studies = [study for study in studies if dataset in (None, study.variants[0].recipe.data.name)]
     if not studies:
         raise InputError(f"No study of '{suite}' in this workspace was trained on the data set '{dataset}'.")

@@ -67,5 +67,7 @@ def _fingerprint(study: Study) -> str:
 
 
 def _asked(study: Study) -> list[Any]:
-    """What a user's own training loop is asked, beside its settings; of our suites the code says it."""
-    return [] if study.metric is None else [study.reference, study.metric.lower_is_better]
+    """What a user's own training loop is asked, beside its settings; of our suites the code says it, but for which factors are crossed:
+    that decides what is one family."""
+    own = [] if study.metric is None else [study.reference, study.metric.lower_is_better]
+    return [*own, *(factor.model_dump(mode="json") for factor in study.crossed)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from senet_core.seeds import STREAMS
 
 RECIPE = ("net.", "data.", "train.")
 _FORMATS = ("md", "html", "pdf", "tex", "csv")
+_TRAINING = ("plan", "run", "tune")
+"""The commands that take suites, a preset and seeds."""
 
 
 class Once(argparse.Action):
@@ -62,6 +65,41 @@ def minutes(text: str) -> float:
     :raises argparse.ArgumentTypeError: unless it is a number above 0.
     """
     return _above_zero(text, "number of minutes")
+
+
+def budget(text: str) -> int:
+    """How many settings are tried.
+
+    :raises argparse.ArgumentTypeError: unless it is a whole number from 2 to 1000.
+    """
+    if not text.isdecimal() or not 2 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"'{text}' is no budget: a number of settings from 2 to 1000, the recipe's own among them")
+    return int(text)
+
+
+def span(text: str) -> tuple[float, float]:
+    """A range, or one value as one whose ends are equal.
+
+    :raises argparse.ArgumentTypeError: unless both ends are numbers above 0, the smaller first.
+    """
+    ends = text.split(",")
+    try:
+        low, high = float(ends[0]), float(ends[-1])
+    except ValueError:
+        low = high = 0.0
+    if len(ends) > 2 or not 0 < low <= high < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no range LOW,HIGH of numbers above 0, the smaller first, nor one such number")
+    return low, high
+
+
+def whole(text: str) -> int:
+    """A number that may be none.
+
+    :raises argparse.ArgumentTypeError: unless it is a whole number from 0.
+    """
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0")
+    return int(text)
 
 
 def share(text: str) -> float:
@@ -199,10 +237,10 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
     def add(*flags: str, **details: Any) -> None:
         command.add_argument(*flags, **{"action": Once, **details})
 
-    if name in ("plan", "run", "status", "report", "sync"):
-        what = "suites" if name in ("plan", "run") else "suites or studies of the workspace (all of them if none is named)"
+    if name in ("plan", "run", "tune", "status", "report", "sync"):
+        what = "suites" if name in _TRAINING else "suites or studies of the workspace (all of them if none is named)"
         command.add_argument("suites", nargs="*", metavar="SUITE", help=what)
-        default = "quick" if name in ("plan", "run") else None
+        default = "quick" if name in _TRAINING else None
         add("--preset", default=default, help=f"one of {', '.join(PRESETS)}" + (f" (default {default})" if default else ""))
     if name == "describe":
         command.add_argument("suite", nargs="?", metavar="SUITE", help="a suite; none for the preset's own network or that of --net.name")
@@ -226,16 +264,19 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
     if name == "cost":
         add("--format", nargs="+", choices=("md", "csv"), help="Markdown or CSV; with --out both unless one is named")
         add("--out", type=Path, metavar="DIR", help="write costs.md and costs.csv there instead of printing")
-    if name in ("plan", "run"):
+    if name in _TRAINING:
         add("--all", action="store_true", help="all suites")
         seeds = command.add_mutually_exclusive_group()
         seeds.add_argument("--seeds", type=count, action=Once, help="how many seeds, from 0 (default 3)")
         seeds.add_argument("--seed-list", type=seed_list, action=Once, metavar="0,1,2", help="which seeds")
         _seed_rules(add)
+    if name in (*_TRAINING, "search"):
         add("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         add("--threads", type=count, help="CPU threads of a trial (default: all cores, shared among --workers)")
         add("--workers", type=count, metavar="N", help="train N trials at a time, each in a process of its own (needs Ray)")
-    if name in ("plan", "run", "describe"):
+    if name == "search":
+        _searching(command, add)
+    if name in (*_TRAINING, "search", "describe"):
         add("--dataset", help="a data set instead of the preset's")
         add("--data-root", type=Path, metavar="DIR", help="where its files are")
         add("--block", metavar="NAME", help="a block instead of the preset's, with its options as --net.block.OPTION VALUE")
@@ -244,7 +285,9 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         add("--diff", action="store_true", help="show what each variant changes against the reference")
         what = "standard deviation of one arm's error over seeds, where no stored seeds tell the noise"
         add("--noise", type=points, metavar="POINTS", help=what)
-    if name == "run":
+    if name == "tune":
+        _tuning(add)
+    if name in ("run", "tune", "search"):
         add("--address", metavar="ADDRESS", help="train on the Ray cluster at that address; with --workers N at most N trials at a time")
         add("--gpu-share", type=share, metavar="PART", help="with --workers or --address: the part of a GPU that a trial gets (default 1)")
         add("--retry-failed", action="store_true", help="train failed trials again")
@@ -254,9 +297,9 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         add("--no-mlflow", action="store_true", help="leave MLflow alone; `ablate sync` can fill it later")
         add("--model", action="store_true", help="also give MLflow the trained networks, to be loaded without this project")
         add("--system-metrics", action="store_true", help="also give MLflow the load of processor, memory and GPU (needs psutil)")
-    if name in ("run", "report"):
+    if name in ("run", "tune", "search", "report"):
         add("--out", type=Path, metavar="DIR", help="where reports are written (default: reports/ in the workspace)")
-        also = "; a run always writes Markdown" if name == "run" else "; of several studies also one document of all"
+        also = "; a run always writes Markdown" if name != "report" else "; of several studies also one document of all"
         what = f"what the pages are: Markdown, HTML, PDF, LaTeX tables, CSV (default md{also})"
         add("--format", nargs="+", choices=_FORMATS, help=what)
     if name == "report":
@@ -277,7 +320,7 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         add("--out", type=Path, metavar="DIR", help="write compare.md there instead of printing")
     if name == "show":
         command.add_argument("key", metavar="KEY", help="a trial's key, or how it begins")
-    if name in ("run", "sync", "ui"):
+    if name in ("run", "tune", "search", "sync", "ui"):
         add(
             "--tracking-uri",
             metavar="URI",
@@ -289,6 +332,45 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         _judge_options(command, add)
     if name not in ("list", "cost", "judge"):
         add("--workspace", type=Path, default=Path("runs"), metavar="DIR", help="where everything is kept (default runs/)")
+
+
+def _tuning(add: Callable[..., None]) -> None:
+    """What is tuned, and how much of it is done."""
+    what = "settings that every variant is tried at on held-out images, the recipe's own among them (default 12)"
+    add("--budget", type=budget, default=12, metavar="B", help=what)
+    what = "range of the learning rate (default: from an eighth of the recipe's to four times it); the recipe's own value alone: not tuned"
+    add("--lr", type=span, metavar="LOW,HIGH", help=what)
+    what = "the same for the weight decay (default: from an eighth of the recipe's to eight times it)"
+    add("--weight-decay", type=span, metavar="LOW,HIGH", help=what)
+    add("--tune-seeds", type=count, default=1, metavar="N", help="seeds of each held-out trial, from 0 (default 1)")
+    add("--only-tuning", action="store_true", help="end with the choice; no network sees the test set")
+    add("--dry-run", action="store_true", help="tell what would be trained and how long that would take, and train nothing")
+
+
+def _searching(command: argparse.ArgumentParser, add: Callable[..., None]) -> None:
+    """Which space, how much of it is looked at and by what rule, and how the best designs are confirmed."""
+    command.add_argument("space", metavar="SPACE", help="a space of designs")
+    add("--preset", default="quick", help=f"one of {', '.join(PRESETS)} (default quick)")
+    add("--budget", type=count, default=40, metavar="N", help="designs that are looked at, the default one among them (default 40)")
+    what = "designs that are proposed without knowing of each other's results (default: as many as --workers)"
+    add("--batch", type=count, metavar="N", help=what)
+    add("--sampler", choices=("tpe", "random"), help="what proposes designs: Optuna's TPE for several objectives, or chance (default tpe)")
+    add("--seed", type=whole, metavar="S", help="the seed of the proposals (default 0)")
+    add("--no-rungs", action="store_true", help="train every design on the whole schedule at once")
+    add("--name", metavar="WORD", help="a further search of the same space, kept apart from the others by this name")
+    what = "an SQL database that drivers of several machines share (default: the workspace's own); needs its driver"
+    add("--storage", metavar="URL", help=what)
+    add("--take-over", action="store_true", help="also train what other workspaces have begun in that database")
+    add(
+        "--confirm",
+        type=whole,
+        default=5,
+        metavar="K",
+        help="designs of the front that are confirmed on the test set (default at most 5; 0: none)",
+    )
+    seeds = command.add_mutually_exclusive_group()
+    seeds.add_argument("--seeds", type=count, action=Once, help="seeds of the confirmation, from 1 (default 3)")
+    seeds.add_argument("--seed-list", type=seed_list, action=Once, metavar="1,2,3", help="which seeds; 0 chose the designs")
 
 
 def _seed_rules(add: Callable[..., None]) -> None:

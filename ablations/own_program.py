@@ -42,8 +42,9 @@ def command(name: str, line: str, *, result: str = "result.json", **asked: Unpac
     for variant, settings in asked.get("variants", {}).items():
         _refuse_unclear(what, line, variant, settings)
         seen |= set(_files(_filled(words, settings, 0, home / "{out}"), home))
+    said = (Path(words[0]).name, *words[1:]) if Path(words[0]).is_absolute() else words  # on another machine it lies elsewhere
     code = [[path.relative_to(home).as_posix() if path.is_relative_to(home) else path.name, _hash(path)] for path in sorted(seen)]
-    source = hashlib.sha256(canonical([words, result, code]).encode()).hexdigest()[:12]
+    source = hashlib.sha256(canonical([said, result, code]).encode()).hexdigest()[:12]
     add(name, _Program(words, home, result), source, asked)
 
 
@@ -64,8 +65,11 @@ def _refuse_unclear(what: str, line: str, variant: str, settings: Values) -> Non
 
 
 def _files(words: Sequence[str], home: Path) -> Iterator[Path]:
-    """The files that a command line names: as a word, after "=", or as a module after "-m"."""
+    """The files that a command line names: as a word, after "=", or as a module after "-m"; not the program itself where its whole path is
+    stated, as an interpreter's is."""
     for before, word in zip(("", *words), words, strict=False):
+        if not before and Path(word).is_absolute():
+            continue
         named = [word, word.partition("=")[2], *([f"{word.replace('.', '/')}.py"] if before == "-m" else [])]
         yield from (path for path in (home / one for one in named if one) if path.is_file())
 

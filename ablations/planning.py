@@ -119,7 +119,7 @@ def study_of(suite: Suite, order: Order, facts: Facts) -> Study:
     if order.vary is not None:
         _refuse_still(order.vary, configs, facts)
     study = Study(
-        name=_study_name(suite.name, order, facts),
+        name=study_name(suite.name, order, facts),
         suite=suite.name,
         title=suite.title,
         question=suite.question,
@@ -133,9 +133,10 @@ def study_of(suite: Suite, order: Order, facts: Facts) -> Study:
         overrides=dict(order.overrides),
         delta=order.preset.delta,
         converged=order.preset.converged,
-        data=_study_data(configs[suite.reference], facts),
+        data=study_data(configs[suite.reference], facts),
         seeds=(),
         vary=order.vary,
+        crossed=suite.crossed,
         variants=_study_variants(suite, configs, facts),
     )
     return keyed(study, order.seeds)
@@ -157,7 +158,7 @@ def keyed(study: Study, seeds: Sequence[Seed]) -> Study:
 def _study_variants(suite: Suite, configs: Mapping[str, Config], facts: Facts) -> tuple[StudyVariant, ...]:
     from senet_core.function import first_equal
 
-    looks = {name: _looked_at(config, facts) for name, config in configs.items()}
+    looks = {name: looked_at(config, facts) for name, config in configs.items()}
     firsts = first_equal(list(configs.values()), facts)
     names = list(configs)
     studied = []
@@ -175,12 +176,13 @@ def _study_variants(suite: Suite, configs: Mapping[str, Config], facts: Facts) -
                 same_as=names[firsts[place]] if firsts[place] != place else None,
                 against=variant.against,
                 start=begun,
+                levels=variant.levels,
             )
         )
     return tuple(studied)
 
 
-def _looked_at(config: Config, facts: Facts) -> tuple[Cost, Start]:
+def looked_at(config: Config, facts: Facts) -> tuple[Cost, Start]:
     """What a network costs and how it stands before training."""
     from senet_core.cost import cost
     from senet_core.start import start
@@ -197,7 +199,7 @@ def network_mistakes(config: Config) -> AbstractContextManager[None]:
     return mistakes(f"The {' with the '.join(own)}", *entries)
 
 
-def _study_data(config: Config, facts: Facts) -> StudyData:
+def study_data(config: Config, facts: Facts) -> StudyData:
     held = config.data.holdout
     return StudyData(
         label=facts.label,
@@ -260,7 +262,7 @@ def seed_text(seed: Seed) -> str:
     return canonical(normal_seed(seed))
 
 
-def _study_name(suite: str, order: Order, facts: Facts) -> str:
+def study_name(suite: str, order: Order, facts: Facts) -> str:
     """Suite, preset, data and the stream that is varied in words; what was overridden as a short hash, because it may be long."""
     slug = re.sub(r"[^a-z0-9]+", "-", facts.label.lower()).strip("-") or "data"
     name = f"{suite}-{order.preset.name}-{slug}" + (f"-vary-{order.vary}" if order.vary else "")

@@ -18,7 +18,7 @@ from ablations.statistics.comparison import Arm, Pair
 from ablations.statistics.estimation import paired
 from ablations.statistics.measured import arms
 from ablations.statistics.power import stein_seeds
-from ablations.statistics.verdicts import decide, family
+from ablations.statistics.verdicts import decide, family, members, whole
 from ablations.store import Store
 from ablations.study import Precision, Study
 from senet_core.config import canonical
@@ -105,8 +105,9 @@ def seen(study: Study, store: Store, alike: Callable[[Study], bool]) -> int:
     paid, found = {key for other in others for _, _, key in other.trials()}, arms(study, store)
 
     def shown(pair: Pair, seed: str) -> bool:
-        keys = {study.variant(name).keys.get(seed) for name in pair}
-        return all(_ended(found[name], seed) for name in pair) and not keys <= paid
+        networks = members(study, *pair)
+        keys = {study.variant(name).keys.get(seed) for name in networks}
+        return all(_ended(found[name], seed) for name in networks) and not keys <= paid
 
     return sum(any(shown(pair, seed) for pair in family(study)) for seed in study.seeds)
 
@@ -155,8 +156,9 @@ def need(study: Study, found: Mapping[str, Arm]) -> Need | None:
     if precision is None or unfinished(study, found, study.seeds[: precision.first]):
         return None
     first, by_pair, without = study.seeds[: precision.first], {}, []
+    arms_ = whole(study, found)
     for pair in family(study):
-        own, other = found[pair.variant].values, found[pair.reference].values
+        own, other = arms_[pair.variant].values, arms_[pair.reference].values
         both = [seed for seed in first if seed in own and seed in other]
         n = len(both)
         values, reference = (np.array([side[seed] for seed in both]) for side in (own, other))
@@ -259,7 +261,7 @@ def _only_open(wish: Wish, count: int, store: Store, plan: Plan) -> Share:
     open_ = [one for one in verdicts.comparisons.found if not one.settled]
     if not open_:
         return Share(study, (), (f"{study.name}: nothing is open, so no seed is added.",))
-    arms_ = {study.network(study.reference), *(name for one in open_ for name in (one.variant, one.reference))}
+    arms_ = {study.network(study.reference), *members(study, *(name for one in open_ for name in (one.variant, one.reference)))}
     seeds = tuple(_continued(wish, study.seeds, len(study.seeds) + count)[len(study.seeds) :])
     longer = extended(study, plan, seeds, only=arms_)
     assert longer is not None, "the plan made this very study just now"
@@ -312,3 +314,12 @@ def words(study: Study, holes: Collection[str] = ()) -> list[str]:
         return [*moved, *named, *(["--looks", str(study.planned_looks)] if study.planned_looks > 1 else [])]
     stated = {"--until-half-width": f"{rule.half_width:.15g}", "--first-seeds": str(rule.first), "--max-seeds": str(rule.most)}
     return [*moved, *named, *(word for option in stated.items() for word in option)]
+
+
+def added(study: Study) -> list[list[str]]:
+    """The options of each command line that added seeds for only what was open, as far as some variant did without them; in turn, after
+    the one of ``words``."""
+    moved = ["--vary", study.vary] if study.vary is not None else []
+    later = study.looks[2 if study.precision else 1 :]
+    partial = [look for look in later if any(seed not in variant.keys for variant in study.variants for seed in look)]
+    return [[*moved, "--only-open", "--add-seeds", str(len(look))] for look in partial]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ablations.matching import Match, matched
 from ablations.result import Result
-from ablations.selection import selected
+from ablations.selection import meant, selected
 from ablations.statistics.estimation import Estimate, interval, paired_difference
 from ablations.store import DamagedStore, Store
 from ablations.study import Study, StudyVariant
@@ -43,7 +43,7 @@ def place(text: str, workspace: Path) -> Place:
     name, colon, variant = text.partition(":")
     folder, slash, name = name.rpartition("/")
     store = Store(Path(folder) if slash else workspace)
-    found = selected(store, [name], None)
+    found = meant(selected(store, [name], None), name)
     if len(found) > 1:
         raise InputError(f"'{name}' is several studies of that workspace; name one of: {', '.join(study.name for study in found)}.")
     (study,) = found

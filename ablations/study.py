@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
 
+from ablations.crossing import Crossed, Levels, fault, sides
 from ablations.suite import Claim
+from ablations.tuning.record import Candidates, Tuned
 from senet_core.config import Config, Frozen, tuples
 from senet_core.errors import InputError
 
@@ -82,7 +84,8 @@ class StudyVariant(Frozen):
 
     ``changes`` is {dotted path: [reference's value, this variant's value]}. ``same_as`` names an earlier variant of the study that
     builds the very same network (a null ablation): the two share their trials. ``against`` is the variant that its row is compared with,
-    itself for a row that is compared with none.
+    itself for a row that is compared with none. ``levels`` are those of a cell of the study's crossed factors; a cell is compared by the
+    effects that it is part of.
     """
 
     name: str
@@ -94,6 +97,7 @@ class StudyVariant(Frozen):
     same_as: str | None = None
     against: str | None = None
     start: Start | None = None
+    levels: Levels = ()
 
     @property
     def recipe(self) -> Config:
@@ -137,6 +141,42 @@ class Precision(Frozen):
     stored: int = 0
 
 
+class SearchedDesign(Frozen):
+    """One design of a search: its number from 0 (the default's), {factor: level}, its cost in the search's unit, and the held-out errors
+    (%) on the rungs that it was trained on, the shortest schedule first; None where its training diverged.
+
+    ``state`` is "done" after the whole schedule, "stopped" where it did not go on, "failed" where a trial has no result, else "open" or
+    "diverged".
+    """
+
+    number: int
+    choices: dict[str, Any]
+    cost: int
+    errors: tuple[float | None, ...]
+    state: Literal["open", "done", "stopped", "diverged", "failed"]
+
+
+class Search(Frozen):
+    """What a search is: its space and its rules, the designs so far, and the study that confirms the best of them once there is one.
+
+    ``factors`` are (name, what there is to choose from) in words, ``epochs`` those of the rungs, the whole schedule last; ``budget`` counts
+    designs, ``batch`` those that are proposed without knowing of each other's results, ``name`` is the word that keeps it apart from other
+    searches of its space.
+    """
+
+    space: str
+    factors: tuple[tuple[str, str], ...]
+    cost: Literal["parameters", "macs"]
+    sampler: str
+    seed: int
+    batch: int
+    budget: int
+    epochs: tuple[int, ...]
+    name: str | None = None
+    designs: tuple[SearchedDesign, ...] = ()
+    confirmed: str | None = None
+
+
 class Study(Frozen):
     """The whole of one study; ``seeds`` are the texts under which ``StudyVariant.keys`` lists the trials."""
 
@@ -171,6 +211,16 @@ class Study(Frozen):
     """How many looks were declared before the first; each then decides at 5 % / ``planned_looks``."""
     vary: str | None = None
     """The one random stream that the seeds move, all others standing still; None where seeds move all of them."""
+    search: Search | None = None
+    """Where the variants are the designs of a search, trained on held-out images: which they are, and by what rule they came about."""
+    confirms: Search | None = None
+    """Where the variants are the best designs of a search, trained anew and judged on the test set: its rule, without the designs."""
+    crossed: tuple[Crossed, ...] = ()
+    """The factors whose every combination is one of the variants: what is declared then are their effects."""
+    candidates: Candidates | None = None
+    """Where it is the held-out part of a tuning: every variant of a suite at every candidate."""
+    tuned: Tuned | None = None
+    """Where each variant has a learning rate and a weight decay of its own: how they were found."""
     variants: tuple[StudyVariant, ...]
 
     @model_validator(mode="after")
@@ -179,12 +229,14 @@ class Study(Frozen):
         seeds were added only for what was open, the settled ones have none of them."""
         names = {variant.name for variant in self.variants}
         contrasts = [contrast for claim in self.claims for contrast in claim.contrasts]
-        used = {self.reference, *(name for c in contrasts for name in (c.variant, c.reference))}
+        used = {self.reference, *(name for c in contrasts for name in (c.variant, c.reference))} - {*sides(self.crossed)}
         used |= {variant.against for variant in self.variants if variant.against is not None}
         if not used <= names or not all(set(variant.keys) <= set(self.seeds) for variant in self.variants):
             raise ValueError("a study must hold all variants that it names, and know the seeds that they have keys for")
         if set(self.variant(self.reference).keys) < set(self.seeds):
             raise ValueError("a study's reference must have a key for each of its seeds")
+        if wrong := fault(self.crossed, {variant.name: variant.levels for variant in self.variants}, self.reference):
+            raise ValueError(wrong)
         return self
 
     @property

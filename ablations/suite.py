@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from ablations.crossing import Crossed, Levels, all_cells, fault, sides
 from senet_core.config import Config, Frozen, differences
 from senet_core.errors import InputError, unknown
 from senet_core.own_files import mistakes
@@ -19,17 +21,23 @@ class Variant(Frozen):
     """A name and a config.
 
     ``published`` is the row of the paper's table that it redraws, if there is one. ``against`` names the variant that its row is compared
-    with: the suite's reference unless stated; its own name for a row that is compared with none.
+    with: the suite's reference unless stated; its own name for a row that is compared with none. ``levels`` are those of a cell of the
+    crossed factors, one a factor, in their order; a cell is compared by the effects that it is part of.
     """
 
     name: str
     config: Config
     published: str | None = None
     against: str | None = None
+    levels: Levels = ()
 
 
 class Contrast(Frozen):
-    """One declared comparison: ``variant`` against its own ``reference``, and what the paper leads us to expect."""
+    """One declared comparison: ``variant`` against its own ``reference``, and what the paper leads us to expect.
+
+    In a suite that crosses factors both may also be the sides of an effect: "max overall" against "average overall" is a main effect,
+    "max and tanh together" against "max and tanh added up" an interaction.
+    """
 
     variant: str
     reference: str
@@ -47,7 +55,8 @@ class Suite(Frozen):
     """One ablation.
 
     ``factor`` lists the config paths that its variants may differ in; ``table`` is the id of the paper's table in
-    ``published.csv``; ``notes`` are the differences of protocol that a reader of both tables must know.
+    ``published.csv``; ``notes`` are the differences of protocol that a reader of both tables must know. ``crossed`` are the factors whose
+    every combination is one of the variants (``cells``); then the suite declares their effects, and not the difference of each cell.
     """
 
     name: str
@@ -60,17 +69,27 @@ class Suite(Frozen):
     variants: tuple[Variant, ...]
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = Field(default=())
+    crossed: tuple[Crossed, ...] = ()
 
     @model_validator(mode="after")
     def _names_exist_once(self) -> Suite:
         names = [variant.name for variant in self.variants]
         if len(set(names)) < len(names):
             raise InputError(f"The suite '{self.name}' has two variants of one name.")
+        if wrong := fault(self.crossed, {variant.name: variant.levels for variant in self.variants}, self.reference):
+            raise InputError(f"The suite '{self.name}': {wrong}.")
+        for variant in self.variants:
+            if variant.levels and variant.against is not None:
+                raise InputError(
+                    f"The suite '{self.name}': its variant '{variant.name}' is a cell, compared by its effects; leave 'against' out."
+                )
         contrasts = [contrast for claim in self.claims for contrast in claim.contrasts]
         used = [name for c in contrasts for name in (c.variant, c.reference)]
-        for name in [self.reference, *used, *(v.against for v in self.variants if v.against is not None)]:
-            if name not in names:
-                raise unknown(f"variant of the suite '{self.name}'", name, names)
+        compared = [self.reference, *(v.against for v in self.variants if v.against is not None)]
+        for known, asked in ((names, compared), ([*names, *sides(self.crossed)], used)):
+            for name in asked:
+                if name not in known:
+                    raise unknown(f"variant of the suite '{self.name}'", name, known)
         return self
 
     def variant(self, name: str) -> Variant:
@@ -82,6 +101,38 @@ class Suite(Frozen):
             if variant.name == name:
                 return variant
         raise unknown(f"variant of the suite '{self.name}'", name, (v.name for v in self.variants))
+
+
+Factors = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""{factor: {level: {config path: value}}}."""
+
+
+def cells(base: Config, factors: Factors, reference: Sequence[str]) -> tuple[tuple[Crossed, ...], tuple[Variant, ...]]:
+    """The factors as crossed, and a variant for each combination of their levels, named by these: "max, tanh, r = 4".
+
+    ``reference`` is one level a factor, what the paper has by default.
+
+    :raises InputError: where two factors change one field, or there is not one reference for each factor.
+    """
+    if len(reference) != len(factors):
+        raise InputError(f"{len(factors)} factors are crossed, and {len(reference)} references are given; each factor has one.")
+    for (one, its), (other, others) in combinations(factors.items(), 2):
+        for path in sorted({path for level in its.values() for path in level}):
+            if any(_overlap(path, theirs) for level in others.values() for theirs in level):
+                raise InputError(f"The factors '{one}' and '{other}' both change {path}, so they cannot be crossed.")
+    crossed = tuple(
+        Crossed(name=name, levels=tuple(levels), reference=own) for (name, levels), own in zip(factors.items(), reference, strict=True)
+    )
+    variants = []
+    for cell in all_cells(crossed):
+        changes = {path: value for name, level in zip(factors, cell, strict=True) for path, value in factors[name][level].items()}
+        variants.append(Variant(name=", ".join(cell), config=base.but(changes), levels=cell))
+    return crossed, tuple(variants)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two paths are one field, or one lies in the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 UNITS_OF_ONE_BLOCK = ("resnet", "preact_resnet", "resnext", "shake_shake")

@@ -10,11 +10,19 @@ from string import Template
 from typing import Any
 
 from ablations.own_loop import LOOPS
+from ablations.search.space import SPACES
 from ablations.suite import SUITES
 from senet_core.errors import InputError
 from senet_core.registry import BLOCKS, DATASETS, NETWORKS, Registry
 
-KINDS: dict[str, Registry[Any]] = {"block": BLOCKS, "network": NETWORKS, "dataset": DATASETS, "suite": SUITES, "loop": LOOPS}
+KINDS: dict[str, Registry[Any]] = {
+    "block": BLOCKS,
+    "network": NETWORKS,
+    "dataset": DATASETS,
+    "suite": SUITES,
+    "loop": LOOPS,
+    "space": SPACES,
+}
 
 
 def new(kind: str, name: str, folder: Path) -> Path:
@@ -50,6 +58,7 @@ def next_steps(kind: str, name: str, path: Path) -> list[str]:
         ],
         "dataset": [f"ablate run squeeze --preset smoke {load} --dataset {name} --data-root FOLDER"],
         "suite": [f"ablate plan {name} --preset smoke {load} --diff", f"ablate run {name} --preset smoke {load}"],
+        "space": [f"ablate search {name} --preset smoke {load} --budget 10"],
         "loop": [f"ablate plan {name} {load} --diff", f"ablate run {name} {load} --seeds 3"],
     }
     return commands[kind]

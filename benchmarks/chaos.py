@@ -54,6 +54,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder); kept if something differs")
     options = parser.parse_args(words)
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="ablate-chaos-", dir=options.folder))
     rng, struck, faults = random.Random(options.seed), Counter[str](), list[str]()
     with small_disk(folder / "disk") as disk:

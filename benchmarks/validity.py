@@ -29,13 +29,19 @@ def sections(scale: Scale) -> Iterator[Section]:
 def heading(scale: Scale) -> str:
     """What was run, and how its bounds are made."""
     form = "small form (fewer settings)" if scale.small else "full form"
+    worst = (
+        "for the worst of several figures it is so much more that a false alarm stays as rare as with one"
+        if scale.small
+        else "also for the worst of many cells, which may lie beyond it by luck with another random seed; other bounds on the worst of "
+        "several figures are so much wider that a false alarm stays as rare as with one"
+    )
     return (
         f"# Validity of the statistics\n\nOutput of `python -m benchmarks.validity`, {form}: {scale.draws:,} draws a cell "
         f"({scale.few:,} where a draw is a whole study in Python), random seed {scale.seed}; Python {platform.python_version()}, NumPy "
         f"{np.__version__}, SciPy {scipy.__version__}. A figure near 5 % or 95 % has a standard error of "
-        f"{100 * scale.slack(0.05) / scale.errors:.2f} points. A bound on 5 % is 5 % plus {scale.errors:g} standard errors; for the worst "
-        "of several figures it is so much more that a false alarm stays as rare as with one. A bound on 95 % is 94.5 %, or as many "
-        "standard errors below 95 % where that is less. What the figures mean: [statistics.md](statistics.md).\n"
+        f"{100 * scale.slack(0.05) / scale.errors:.2f} points. A bound on 5 % is 5 % plus {scale.errors:g} standard errors"
+        f"{'; ' if scale.small else ', '}{worst}. A bound on 95 % is 94.5 %, or as many standard errors below 95 % where "
+        "that is less. What the figures mean: [statistics.md](statistics.md).\n"
     )
 
 

@@ -145,8 +145,8 @@ def _families(found: Mapping[Cell, Means], scale: Scale) -> Section:
         wrong = percent(*(means.one("wrong way", name) for name in without))
         rows.append([*cell.labels(), false, wrong, percent(*(means.one("joint", name) for name in FAMILIES))])
     normal, skewed = ([means for cell, means in found.items() if cell.normal is normal] for normal in (True, False))
-    most = ALPHA + scale.slack(ALPHA, looked_at=len(normal))
-    floor = 1 - ALPHA * (2 - 1 / VARIANTS)
+    most = scale.at_most(ALPHA, looked_at=len(normal))
+    floor = estimation.joint_coverage(VARIANTS, ALPHA)
     least = {name: scale.covers(looked_at=len(normal)) for name in ("all 0", "all ±0.3")}
     least |= {name: floor - scale.slack(floor, looked_at=len(normal)) for name in ("two 0", "one 0", "one 0.1")}
     checks = [
@@ -201,7 +201,7 @@ def _equivalence(found: Mapping[Cell, Means], scale: Scale) -> Section:
             Check(
                 "false equivalence of one comparison, worst normal cell",
                 max(figures),
-                ALPHA + scale.slack(ALPHA, looked_at=2 * len(figures)),
+                scale.at_most(ALPHA, looked_at=2 * len(figures)),
             )
         ],
     )

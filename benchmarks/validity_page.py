@@ -47,6 +47,11 @@ class Scale:
 
         return -float(ndtri(ndtr(-self.errors) / looked_at))
 
+    def at_most(self, rate: float, looked_at: int = 1) -> float:
+        """The greatest share that passes for ``rate``: ``errors`` standard errors more, also for the worst of several figures; in the small
+        form these may be so much more that a false alarm stays as rare as with one figure."""
+        return rate + self.slack(rate, looked_at=looked_at if self.small else 1)
+
     def covers(self, looked_at: int = 1) -> float:
         """The least share that passes for 95 %: half a point less, or the slack where that is more (in the small form it is)."""
         return 0.95 - max(0.005, self.slack(0.95, looked_at=looked_at))

@@ -146,7 +146,7 @@ def _looks(scale: Scale) -> Section:
         ]
         for procedure in PROCEDURES
     ]
-    most = ALPHA + scale.slack(ALPHA, looked_at=3)
+    most = scale.at_most(ALPHA, looked_at=3)
     return Section(
         "Several looks at a family",
         "Four contrasts on normal errors with correlation 0.3; at each look Holm and two one-sided tests at that look's level, and what is "

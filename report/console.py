@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ablations.presets import PRESETS
 from ablations.result import Line
+from ablations.search.space import SPACES
 from ablations.start_warnings import start_warnings
 from ablations.statistics.prospects import Prospects
 from ablations.store import State, Store
@@ -51,14 +52,15 @@ def print_list(console: Console, suites: Sequence[Suite]) -> None:
     for preset in PRESETS.values():
         presets.add_row(preset.name, escape(preset.summary))
     console.print(presets, "")
-    for kind in (DATASETS, NETWORKS, BLOCKS):
+    for kind in (SPACES, DATASETS, NETWORKS, BLOCKS):
         named = f" (by their published names: {', '.join(kind.also)})" if kind.also else ""
         console.print(f"[bold]{kind.kind.capitalize()}s[/bold]  {', '.join(kind.names())}{named}", highlight=False)
 
 
 def print_plan(console: Console, study: Study, states: Mapping[str, State], seconds: Mapping[str, float], diff: bool) -> None:
     """One line a variant: its cost, what of it is stored, what a trial of it will take (``seconds`` by key), and what it changes."""
-    title = f"{study.title} — {study.name}: {len(study.variants)} variants x {len(study.seeds)} seeds" + _on(study, " on ")
+    size = f"{_counted(len(study.variants), 'variant')} x {_counted(len(study.seeds), 'seed')}"
+    title = f"{study.title} — {study.name}: {size}{_on(study, ' on ')}"
     costs = ["hidden widths", "parameters", "MACs"] if study.metric is None else []
     columns = ["variant", *costs, "trials", "minutes"]
     table = _table(escape(title), *columns, *(["changes"] if diff else []))
@@ -73,6 +75,10 @@ def print_plan(console: Console, study: Study, states: Mapping[str, State], seco
     console.print(table)
     for sentence in start_warnings(study):
         console.print(f"[yellow]{escape(sentence)}[/yellow]", highlight=False, soft_wrap=True)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _costs(cost: Cost | None) -> list[str]:

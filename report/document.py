@@ -19,12 +19,13 @@ from ablations.statistics.claims import Answer
 from ablations.statistics.comparison import FEWEST
 from ablations.store import Store
 from ablations.study import Study
-from report import captions, own_study, several
+from report import captions, factorial, own_study, search, several, tuning
 from report.captions import Captions
 from report.checks import checks, checks_line
 from report.drawings import Shown, drawings
 from report.excitation_words import pages_text
 from report.figures import Drawing, drawn, style
+from report.levels import intervals_text, level_text, open_ends
 from report.methods import methods
 from report.noise import by_images, by_source
 from report.numbers import plain
@@ -32,7 +33,7 @@ from report.overview import overview_figure
 from report.publishing import Document, Published, publish, write_files
 from report.raw import tables as raw_tables
 from report.recipe import recipe
-from report.record import command, holes, keys, provenance
+from report.record import command, commands, holes, keys, provenance
 from report.rows import Reading, read
 from report.tables import comparisons, fixed_width, markdown, signal
 from report.wording import claim_text, headline, part_text, quotation, seeds_text
@@ -57,13 +58,16 @@ class Page:
 def write(names: Sequence[str], store: Store, out: Path, formats: Collection[str] = ("md",)) -> list[Published]:
     """Write each study's page into ``out/<study>/``, and of several also one document ``out/all``; holes are shown, not refused.
 
-    A study of a user's own training loop has a page of another kind (``report.own_study``), which is not part of that document.
+    A study of a user's own training loop has a page of another kind (``report.own_study``), and so has the held-out part of a tuning
+    (``report.tuning``) and a search (``report.search``); these are not part of that document.
 
     :raises InputError: if there is no such study, or the folder cannot be written.
     """
     all_ = [store.study(name) for name in names]
     own = [own_study.write(study, store, out / study.name, STEM, formats) for study in all_ if study.metric]
-    studies = [study for study in all_ if study.metric is None]
+    own += [tuning.write(study, store, out / study.name, STEM, formats) for study in all_ if study.candidates]
+    own += [search.write(study, store, out / study.name, STEM, formats) for study in all_ if study.search]
+    studies = [study for study in all_ if study.metric is None and study.candidates is None and study.search is None]
     pages = [Page(reading, store, drawings(reading, formats)) for reading in (read(study, store) for study in studies)]
     done = [_written(page, out / page.name, formats) for page in pages]
     together = set(formats) & {"md", "html", "pdf"}
@@ -78,7 +82,14 @@ def page(study_name: str, out: Path) -> Path:
 
 def summary(study: Study, store: Store) -> str:
     """The error table in a few columns of fixed width, for the end of a run in a terminal."""
-    return own_study.summary(study, store) if study.metric else fixed_width(study, read(study, store).rows())
+    if study.candidates is not None:
+        return tuning.summary(study, store)
+    if study.search is not None:
+        return search.summary(study)
+    if study.metric is not None:
+        return own_study.summary(study, store)
+    reading = read(study, store)
+    return "\n\n".join(filter(None, [fixed_width(study, reading.rows()), factorial.summary(reading)]))
 
 
 def _written(page: Page, folder: Path, formats: Collection[str]) -> Published:
@@ -129,7 +140,7 @@ def markdown_page(page: Page, numbers: Captions, title: str | None = None, level
         return f"[![{one.alt}]({folder}{stem}.png)]({folder}{stem}.svg)\n\n{numbers.figure(one.caption)}"
 
     reading, study, rows = page.reading, page.reading.study, page.reading.rows()
-    missing = reading.holes()
+    missing, of_rows = reading.holes(), [row.comparison for row in rows if row.comparison is not None]
     return templates.get_template("report.md.j2").render(
         study=study,
         title=title or plain(study.title),
@@ -140,7 +151,7 @@ def markdown_page(page: Page, numbers: Captions, title: str | None = None, level
         captions=captions,
         rows=rows,
         paper=published(study.table),
-        headline=headline(study, rows),
+        headline=factorial.headline(reading) if study.crossed else headline(study, rows),
         table=markdown(study, rows),
         mixed=list(dict.fromkeys(name for row in rows for name in row.mixed)),
         family=reading.verdicts.comparisons.family,
@@ -149,19 +160,25 @@ def markdown_page(page: Page, numbers: Captions, title: str | None = None, level
         checks_line=checks_line(reading),
         by_images=by_images(reading, page.store),
         by_source=by_source(reading, page.store),
-        few=any(row.comparison is not None and row.comparison.n < FEWEST for row in rows),
+        few=any(one.n < FEWEST for one in of_rows),
+        rates=any(one.n < FEWEST and one.word is not None for one in of_rows),
+        intervals=intervals_text(reading.verdicts.comparisons.family, study.planned_looks) if reading.verdicts.comparisons.family else "",
+        level=level_text(study.planned_looks),
+        open_ends=open_ends(reading.verdicts.comparisons.found),
         signal=signal(rows),
         excitation=pages_text(study, page.store),
         recipe=recipe(study),
         methods=methods(reading),
         comparisons=comparisons(reading),
+        effects=factorial.section(reading),
+        tuned=lambda: tuning.section(reading, page.store, numbers),
         claims=[_claim(reading, answer) for answer in reading.verdicts.claims()],
-        seeds=seeds_text(study, reading.verdicts.comparisons),
+        seeds=seeds_text(study, reading.verdicts.comparisons, reading.finished),
         finished=any(row.errors for row in rows),
         holes=holes(reading),
         go_on=command(study, missing),
-        again=command(study),
-        unfinished=any(cell.state != "diverged" for cell in missing),
+        again=commands(study),
+        unfinished=not reading.finished,
         provenance=provenance(reading),
         keys=keys(reading),
     )

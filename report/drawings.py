@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from ablations.statistics.comparison import FEWEST
+from ablations.statistics.verdicts import rule
 from report.figures import Drawing, curves_figure, differences_figure, dots_figure, drawn, style
+from report.interaction_figure import crossed_panels, interactions_figure
+from report.levels import level_text
 from report.numbers import plain
 from report.pareto import pareto_figure
 from report.rows import Reading
@@ -48,19 +51,28 @@ def _figures(reading: Reading) -> list[tuple[str, str, str, Callable[[], Figure]
     compared = [one for one in reading.verdicts.comparisons.found if one.mean is not None and one.n >= FEWEST]
     if compared:
         caption = (
-            f"{title}: difference in top-1 error, the mean over paired seeds, its own 95 % interval (thick), the interval that covers "
-            f"together with all others (thin), and ±{delta}, the difference that does not matter (band)."
+            f"{title}: difference in top-1 error, the mean over paired seeds, its own 95 % interval (thick), the interval of the family "
+            f"(thin), and ±{delta}, the difference that does not matter (band)."
         )
         found.append(("differences", "Differences with their intervals", caption, lambda: differences_figure(compared, study.delta)))
-    spread = deviation(compared)
+    spread = None if study.crossed else deviation(compared)  # effects average over different numbers of cells, and have no common spread
     if spread is not None:
-        family, now = reading.verdicts.comparisons.family, max(one.n for one in compared)
+        family, looks, now = reading.verdicts.comparisons.family, study.planned_looks, reading.pairs
+        alpha = rule(study).alpha / looks
+        parted = f" and at a level of {level_text(looks)}" if looks > 1 else ""
         caption = (
             f"{title}: seeds that a true difference would take to be seen with 80 % power, at the spread seen so far (standard deviation "
-            f"of a difference: {spread:.2g} points) and among {family} comparisons."
+            f"of a difference: {spread:.2g} points), among {family} comparisons{parted}."
         )
-        make = lambda: seeds_needed_figure(spread, family, study.delta, now)  # noqa: E731
+        make = lambda: seeds_needed_figure(spread, family, study.delta, now, alpha)  # noqa: E731
         found.append(("seeds", "Seeds needed against the true difference", caption, make))
+    if panels := crossed_panels(reading):
+        caption = (
+            f"{title}: mean error over the levels of one factor, a line for each level of another, averaged over all other factors and the "
+            "seeds at which every cell has finished. Parallel lines add up."
+        )
+        alt = "Mean error over the levels of each factor by those of each other"
+        found.append(("interactions", alt, caption, lambda: interactions_figure(panels, label)))
     if curves:
         caption = f"{title}: training error after each epoch: the mean over seeds, and a band from the least to the greatest."
         found.append(("curves", "Training error of every variant, epoch by epoch", caption, lambda: curves_figure(curves, study.reference)))

@@ -27,6 +27,7 @@ from report.drawings import Shown
 from report.excitation_figures import classes_figure, depth_figure, drawn_blocks, drawn_classes, knockout_figure, label
 from report.excitation_words import part_text, reading_text, roles_text, setting_text, shown
 from report.figures import drawn, style
+from report.levels import open_ends
 from report.numbers import plain
 from report.publishing import Document, Published, publish, write_files
 from report.raw import gates as gates_csv
@@ -103,6 +104,7 @@ def _page(
         knocked=len(knocked),
         delta=f"{study.delta:g}",
         family=found.knockouts.family,
+        open_ends=open_ends(found.knockouts.found),
         off=number(max((abs(look.record.error - look.error) for look in looks if look.record), default=0.0), 2),
         roles=found.roles and roles_text(found.roles, names, len({block.stage for block in looks[0].gates})),
         claims=[(claim_text(answer), [part_text(part, names) for part in answer.parts]) for answer in found.claims],

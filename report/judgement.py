@@ -7,6 +7,7 @@ from pathlib import Path
 from ablations.judging.judge import Judgement
 from report.judgement_figure import draw
 from report.judgement_words import answer, cells, escaped, headings, notes, reasons
+from report.levels import intervals_text, level_text, open_ends
 from report.publishing import write_files
 from report.tables import aligned
 
@@ -26,8 +27,8 @@ def write(judgement: Judgement, out: Path) -> Path:
 
 def markdown(judgement: Judgement, figure: bool) -> str:
     """The page; every text that comes from the table shows exactly its own characters."""
-    head = headings(judgement, escaped)
-    rows = [cells(judgement, name, escaped) for name in judgement.arms]
+    head = headings(judgement, escaped, own=True)
+    rows = [cells(judgement, name, escaped, own=True) for name in judgement.arms]
     table = aligned(head, rows, words=(head[0], head[-1]))
     parts = [f"# {escaped(judgement.metric)}: {escaped(judgement.source)}", answer(judgement, escaped), table, key(judgement)]
     if figure:
@@ -45,20 +46,18 @@ def markdown(judgement: Judgement, figure: bool) -> str:
 
 def key(judgement: Judgement, looks: int = 1) -> str:
     """How to read the table; of several declared looks each has its part of the 5 %."""
-    level = f"{5 / looks:.3g}"
     family, delta = judgement.comparisons.family, judgement.delta
-    together = f"cover all {family} comparisons together" if family > 1 else "are of one comparison"
-    over = "over these" if family > 1 else "over this one"
     within = (
         "No δ was given, so nothing is called equivalent or negligible"
         if delta is None
-        else f"Equivalent is inside ±{delta:g} by two one-sided tests at {level} %; a difference that is both is negligible"
+        else f"Equivalent is inside ±{delta:g} by two one-sided tests at {level_text(looks)}; a difference that is both is negligible"
     )
+    ends = open_ends(judgement.comparisons.found)
     return (
-        "n counts the seeds that are averaged; means stand with their 95 % Student-t intervals. Differences are paired by seed; their "
-        f"{100 - 5 / looks:.4g} % intervals {together}. Better and worse are decided by Holm's procedure at {level} % {over}. {within}; "
-        "smallest δ is the least one at which a row would be equivalent. What is neither is open; about as many seeds as stand in "
-        "parentheses would settle it."
+        "n counts the seeds that are averaged; means stand with their 95 % Student-t intervals. Differences are paired by seed. "
+        f"{intervals_text(family, looks)} Beside it stands that of each difference for itself. Better and worse are decided by Holm's "
+        f"procedure at {level_text(looks)}. {within}; smallest δ is the least one at which a row would be equivalent. What is neither is "
+        f"open; about as many seeds as stand in parentheses would settle it.{f' {ends}' if ends else ''}"
     )
 
 
@@ -67,5 +66,5 @@ def caption(judgement: Judgement) -> str:
     band = "" if judgement.delta is None else f"; the band is ±{judgement.delta:g}"
     return (
         "Left: each dot is a seed, with the mean and its 95 % interval. Right: the difference of each pair, with the mean difference and "
-        f"the 95 % interval that covers together with all others{band}."
+        f"the interval of the table{band}."
     )

@@ -12,8 +12,9 @@ from rich.cells import cell_len
 from ablations.judging.judge import Judgement
 from ablations.statistics.comparison import FEWEST, Arm, Comparison
 from ablations.statistics.estimation import Estimate, interval
-from ablations.statistics.own_unit import difference_text, estimate_text, rounded_up
-from ablations.statistics.rounding import NONE, number, p_text
+from ablations.statistics.own_unit import decimals, difference_text, estimate_text, rounded_up
+from ablations.statistics.rounding import NONE, interval_text, number, p_text, spoken_for
+from report.levels import open_ends, together
 from report.numbers import plain
 
 Escape = Callable[[str], str]
@@ -37,7 +38,8 @@ def text(judgement: Judgement) -> str:
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = ["  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     told = [*reasons(judgement, line), *map(line, (*judgement.holes, *notes(judgement), *judgement.reading))]
-    return "\n".join([answer(judgement, line), "", *table, "", *told])
+    ends = open_ends(judgement.comparisons.found)
+    return "\n".join([answer(judgement, line), "", *table, "", *([ends] if ends else []), *told])
 
 
 # -- the answer
@@ -51,9 +53,16 @@ def answer(judgement: Judgement, escape: Escape) -> str:
         opening = f"The reference {name} has no finished run ({count(arm)})"
     groups: dict[str, list[str]] = {word: [] for word in (*ORDER, "no verdict")}
     for one in judgement.comparisons.found:
-        groups[one.word or "no verdict"].append(f"{escape(one.variant)} ({shown_text(one)})")
+        groups[one.word or "no verdict"].append(f"{escape(one.variant)} ({_behind(one)})")
     told = "; ".join(f"{_group(word, judgement.delta)}: {', '.join(texts)}" for word, texts in groups.items() if texts)
     return f"{opening}, and {'lower' if judgement.lower_is_better else 'higher'} is better. Against it: {told}."
+
+
+def _behind(one: Comparison) -> str:
+    """What a verdict rests on: the difference, and before it the diverged seeds where they may have decided."""
+    if one.divergence is None or (one.mean is not None and not one.settled):
+        return shown_text(one)
+    return f"{_rates(one)}; {shown_text(one)}" if one.n >= FEWEST else _rates(one)
 
 
 def _group(word: str, delta: float | None) -> str:
@@ -68,26 +77,31 @@ def count(arm: Arm) -> str:
 # -- the table
 
 
-def headings(judgement: Judgement, escape: Escape) -> tuple[str, ...]:
-    """The heads of the columns."""
+def headings(judgement: Judgement, escape: Escape, own: bool = False) -> tuple[str, ...]:
+    """The heads of the columns, on request with that of each difference's interval for itself."""
     reference = f"Difference to {escape(judgement.reference)}"
-    return "Variant", "n", escape(judgement.metric), reference, "p (Holm)", "Smallest δ", "Verdict"
+    return "Variant", "n", escape(judgement.metric), reference, *_only(own, "95 % for itself"), "p (Holm)", "Smallest δ", "Verdict"
 
 
-def cells(judgement: Judgement, name: str, escape: Escape) -> tuple[str, ...]:
-    """A variant's line."""
+def cells(judgement: Judgement, name: str, escape: Escape, own: bool = False) -> tuple[str, ...]:
+    """A variant's line, in the columns of ``headings``."""
     arm = judgement.arms[name]
-    own = escape(name), count(arm), estimate_text(interval(arm.values.values()))
+    mean = escape(name), count(arm), estimate_text(interval(arm.values.values()))
     one = judgement.comparisons.of(name, judgement.reference)
     if one is None:
-        return (*own, "reference", NONE, NONE, NONE)
+        return (*mean, "reference", *_only(own, NONE), NONE, NONE, NONE)
     pairs = f" (n = {one.n})" if 0 < one.n != len(arm.values) else ""
-    return (*own, shown_text(one) + pairs, p_text(one.adjusted), delta_text(one), verdict(one))
+    itself = own_text(spoken_for(one.own))
+    return (*mean, shown_text(one) + pairs, *_only(own, itself), p_text(one.adjusted), delta_text(one), verdict(one))
+
+
+def _only(wanted: bool, cell: str) -> tuple[str, ...]:
+    return (cell,) if wanted else ()
 
 
 def shown_text(one: Comparison) -> str:
-    """The difference with the interval that covers together with all others; below three pairs without one."""
-    return difference_text(one.all if one.n >= FEWEST else Estimate(one.mean, None, None, one.n))
+    """The difference with the interval of the whole family; below three pairs without one."""
+    return difference_text(spoken_for(one.all))
 
 
 def verdict(one: Comparison) -> str:
@@ -96,11 +110,18 @@ def verdict(one: Comparison) -> str:
         return NONE
     more = []
     if one.divergence is not None:
-        counts = one.divergence
-        more.append(f"{counts.variant} of {counts.variant_n} diverged, {counts.reference} of {counts.reference_n} of the reference")
+        more.append(_rates(one))
     elif one.word == "open":
         more.append(f"about {one.needed:,} seeds" if one.needed else "more than 1,000 seeds")
+    if one.look is not None:
+        more.append(f"at look {one.look}")
     return one.word + (f" ({'; '.join(more)})" if more else "")
+
+
+def _rates(one: Comparison) -> str:
+    counts = one.divergence
+    assert counts is not None
+    return f"{counts.variant} of {counts.variant_n} diverged, {counts.reference} of {counts.reference_n} of the reference"
 
 
 def reasons(judgement: Judgement, escape: Escape) -> list[str]:
@@ -131,11 +152,17 @@ def notes(judgement: Judgement) -> list[str]:
         alarms, splits = judgement.alarms.alarms, judgement.alarms.splits
         told.append(f"False alarms (the reference against itself): {alarms:,} of {splits:,} splits of its seeds differ at 5 %.")
     if judgement.comparisons.family > 1:
-        told.append(f"Intervals and p hold for all {judgement.comparisons.family} comparisons together.")
+        family = judgement.comparisons.family
+        told.append(f"p holds for all {family} comparisons together; the intervals cover all of them in at least {together(family)}.")
     return told
 
 
 # -- numbers
+
+
+def own_text(own: Estimate) -> str:
+    """The interval of a difference for itself, without the difference; a dash where there is none."""
+    return interval_text(own, decimals(own.mean or 0.0, own.half_width)) if own.half_width else NONE
 
 
 def delta_text(one: Comparison) -> str:

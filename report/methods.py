@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ablations.statistics.comparison import FEWEST
 from ablations.study import Study
+from ablations.tuning.studies import note
 from report.captions import images_text
+from report.levels import confidence, level_text, together
 from report.numbers import macs_text, plain
 from report.recipe import recipe
 from report.rows import Reading
@@ -23,6 +25,8 @@ _FACTORS = {
     "net.units": "the number of units",
     "net.widths": "the widths",
     "data.augment": "the augmentation",
+    "train.lr": "the learning rate",
+    "train.weight_decay": "the weight decay",
 }
 
 
@@ -53,6 +57,7 @@ def _training(study: Study) -> list[str]:
         f"Every variant was trained from its start values on {how['Data']}, augmentation: {how['Augmentation']}. Training took "
         f"{how['Training']}, by {how['Optimiser']}{smoothing}, in {how['Precision']}; the learning rate {_rate(how['Learning rate'])}.",
         f"{evaluated}; no epoch and no setting was selected on {'it' if study.images.evaluated_on == 'test' else 'them'}.",
+        *([note(study.tuned.question)] if study.tuned else []),
     ]
 
 
@@ -75,26 +80,42 @@ def _seeds(reading: Reading) -> list[str]:
     if missing or diverged:
         lost = [f"{diverged} diverged (counted as such, and in no mean)"] * bool(diverged) + [f"{missing} are missing"] * bool(missing)
         told.append(f"Of {len(states)} trials, {', '.join([f'{done} finished', *lost])}.")
-    return told + seeds_text(reading.study, reading.verdicts.comparisons)
+    return told + seeds_text(reading.study, reading.verdicts.comparisons, reading.finished)
 
 
 def _statistics(reading: Reading) -> list[str]:
-    found, delta = reading.verdicts.comparisons, f"{reading.study.delta:g}"
+    found, delta, looks = reading.verdicts.comparisons, f"{reading.study.delta:g}", reading.study.planned_looks
     if not found.family:
         return []
+    crossed = [_crossed(reading)] if reading.study.crossed else []
     if all(one.adjusted is None for one in found.found):
-        return [f"With fewer than {FEWEST} pairs of seeds, differences are given without intervals, and nothing was tested."]
+        return [*crossed, f"With fewer than {FEWEST} pairs of seeds, differences are given without intervals, and nothing was tested."]
     several = found.family > 1
+    equal = "An effect is called equivalent, and an interaction said to add up," if crossed else "Two variants are called equivalent"
     family = f"its p adjusted by Holm's procedure over all {found.family} declared comparisons" if several else "the only one declared"
-    intervals = "The 95 % intervals of differences are simultaneous and agree with these tests." if several else ""
+    intervals = (
+        f"The intervals of differences are Bonferroni's at {confidence(looks)}, made to agree with these tests; together they cover in at "
+        f"least {together(found.family)}."
+    )
     rates = any(one.divergence for one in found.found)
     return [
-        f"Each difference was tested by a two-sided paired t test at 5 %, {family}.",
-        *([intervals] if intervals else []),
-        f"Two variants are called equivalent when two one-sided tests at 5 % place their difference inside ±δ, with δ = {delta} percentage "
-        "points declared before training.",
-        *(["Rates of divergence were compared by Fisher's exact test, which shares the comparison's 5 %."] if rates else []),
+        *crossed,
+        f"Each difference was tested by a two-sided paired t test at {level_text(looks)}, {family}.",
+        *([intervals] if several else []),
+        f"{equal} when two one-sided tests at {level_text(looks)} place {'it' if crossed else 'their difference'} inside ±δ, with "
+        f"δ = {delta} percentage points declared before training.",
+        *(["Rates of divergence were compared by Fisher's exact test, which shares the comparison's level."] if rates else []),
     ]
+
+
+def _crossed(reading: Reading) -> str:
+    factors = reading.study.crossed
+    told = ", ".join(f"{plain(factor.name)} ({plain(', '.join(factor.levels))})" for factor in factors)
+    cells = sum(bool(variant.levels) for variant in reading.study.variants)
+    return (
+        f"All {cells} combinations of {told} were trained. A main effect is the difference of a level to its factor's reference, averaged "
+        "at each seed over all combinations of the other factors; an interaction of two levels is the difference of such differences."
+    )
 
 
 def _software(reading: Reading) -> list[str]:

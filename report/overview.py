@@ -11,6 +11,7 @@ from ablations.statistics.comparison import FEWEST
 from report.figures import BLUE, GREY, interval_line, stacked
 from report.names import Stack, wrapped
 from report.rows import Reading, Row
+from report.wording import divergence_text
 
 WIDEST = 40
 """Characters in a line of a name or a title."""
@@ -25,7 +26,8 @@ def overview_figure(readings: Sequence[Reading]) -> Figure:
 
 def overview(ax: Axes, readings: Sequence[Reading]) -> Axes:
     """A line a row, under its suite's title: the mean difference with the interval that covers together with those of its own suite, below
-    three pairs the mean alone. The band ±δ lies under each suite; the axis follows intervals as far as twice the greatest difference."""
+    three pairs the mean alone, and without a pair how many seeds diverged. The band ±δ lies under each suite; the axis follows intervals as
+    far as twice the greatest difference."""
     lines = _lines(readings)
     limit, stack = _limit(lines), _stack(lines)
     cut, above = False, 0.0
@@ -34,13 +36,16 @@ def overview(ax: Axes, readings: Sequence[Reading]) -> Axes:
         if row is None:
             ax.text(-limit, y, f" {_title(reading)}".replace("\n", "\n "), fontweight="bold", va="center", fontsize=8.5)
         else:
-            assert row.comparison is not None and row.comparison.mean is not None
+            assert row.comparison is not None
             delta = reading.study.delta
             ax.fill_between([-delta, delta], above, bottom, color="#EEEEEE", linewidth=0, zorder=0)
             if span := _ends(row):
                 cut |= interval_line(ax, (span[0], span[1]), y, BLUE, (-limit, limit), 1.2)
             face = BLUE if row.comparison.n >= FEWEST else "white"
-            ax.plot([row.comparison.mean], [y], "s", color=BLUE, mfc=face, markersize=5, zorder=3)
+            if row.comparison.mean is None:
+                ax.text(0, y, f" {divergence_text(row.comparison)}", color=BLUE, va="center", fontsize=8)
+            else:
+                ax.plot([row.comparison.mean], [y], "s", color=BLUE, mfc=face, markersize=5, zorder=3)
         above = bottom
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0.5)
     ax.set_xlim(-limit, limit)
@@ -87,7 +92,9 @@ def _limit(lines: Sequence[Line]) -> float:
 
 
 def _shown(reading: Reading) -> list[Row]:
-    return [row for row in reading.rows() if row.comparison and row.comparison.mean is not None and row.same_as is None]
+    """The rows with a difference, and those without one because seeds diverged."""
+    found = [(row, row.comparison) for row in reading.rows() if row.comparison is not None and row.same_as is None]
+    return [row for row, one in found if one.mean is not None or one.divergence is not None]
 
 
 def _ends(row: Row) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from ablations.judging.judge import Judgement
 from ablations.judging.own_study import judged
 from ablations.result import Result
-from ablations.seed_rules import words
+from ablations.seed_rules import added, words
 from ablations.statistics.rounding import NONE
 from ablations.store import DamagedStore, Store
 from ablations.study import Settings, Study
@@ -50,10 +50,10 @@ def summary(study: Study, store: Store) -> str:
 
 
 def _page(study: Study, found: Judgement, results: dict[str, Result], figure: bool) -> str:
-    numbers, head = Captions(), headings(found, escaped)
-    rows = [cells(found, name, escaped) for name in found.arms]
+    numbers, head = Captions(), headings(found, escaped, own=True)
+    rows = [cells(found, name, escaped, own=True) for name in found.arms]
     parts = [f"# {escaped(study.title)}", f"**Question:** {escaped(study.question)}", answer(found, escaped)]
-    parts += seeds_text(study, found.comparisons)
+    parts += seeds_text(study, found.comparisons, finished=not found.holes)
     parts += [
         numbers.table(f"{escaped(found.metric)} by variant. {key(found, study.planned_looks)}"),
         aligned(head, rows, words=(head[0], head[-1])),
@@ -65,7 +65,7 @@ def _page(study: Study, found: Judgement, results: dict[str, Result], figure: bo
         if sentences:
             parts.append(f"## {title}\n\n" + "\n".join(f"- {sentence}" for sentence in sentences))
     parts += ["## Settings", numbers.table("What each variant is given."), _settings(study)]
-    parts += ["## Provenance", _provenance(study, results), f"The trials, anew or as far as they are missing:\n\n    {_command(study)}"]
+    parts += ["## Provenance", _provenance(study, results), _commands(study)]
     parts += [numbers.table(KEYS), _keys(study)]
     return "\n\n".join(parts) + "\n"
 
@@ -98,13 +98,16 @@ def _provenance(study: Study, results: dict[str, Result]) -> str:
     return "\n".join(f"- {fact}" for fact in facts)
 
 
-def _command(study: Study) -> str:
-    return shlex.join(["ablate", "run", study.suite, "--load", "FILE.py", *words(study)])
+def _commands(study: Study) -> str:
+    lines = [shlex.join(["ablate", "run", study.suite, "--load", "FILE.py", *options]) for options in (words(study), *added(study))]
+    order = ", one command after the other" if len(lines) > 1 else ""
+    return f"The trials, anew or as far as they are missing{order}:\n\n" + "\n".join(f"    {line}" for line in lines)
 
 
 def _keys(study: Study) -> str:
     columns = {"Variant": [escaped(variant.name) for variant in study.variants]}
-    columns |= {seed_label(seed): [f"`{variant.keys[seed]}`" for variant in study.variants] for seed in study.seeds}
+    for seed in study.seeds:
+        columns[seed_label(seed)] = [f"`{variant.keys[seed]}`" if seed in variant.keys else NONE for variant in study.variants]
     return by_column(columns, words=tuple(columns))
 
 

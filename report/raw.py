@@ -1,4 +1,5 @@
-"""The raw numbers of a page as CSV in full precision: a line a variant, a comparison, a trial, a block. An empty cell is no number."""
+"""The raw numbers of a page as CSV in full precision: a line a variant, a comparison, an effect, a trial, a block. An empty cell is no
+number."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 from ablations.excitation import Look
 from ablations.statistics.comparison import Comparison
 from ablations.statistics.estimation import Estimate
+from ablations.statistics.factorial import Decided
 from report.rows import Reading, Row
 from senet_core.class_gates import HIGH, LOW, ClassGates
 
@@ -17,8 +19,9 @@ def tables(reading: Reading) -> dict[str, str]:
     rows = [_row(row) for row in reading.rows()]
     compared = [
         {"variant": one.variant, "reference": one.reference} | _comparison(one, reading.minutes(one))
-        for one in reading.verdicts.comparisons.found
+        for one in reading.verdicts.of_variants
     ]
+    effects = [_effect(one, reading.minutes(one.comparison)) for one in reading.verdicts.effects]
     trials = [
         {
             "variant": cell.variant,
@@ -31,7 +34,8 @@ def tables(reading: Reading) -> dict[str, str]:
         }
         for cell in reading.cells
     ]
-    return {name: csv_text(lines) for name, lines in (("rows.csv", rows), ("comparisons.csv", compared), ("trials.csv", trials)) if lines}
+    files = {"rows.csv": rows, "comparisons.csv": compared, "effects.csv": effects, "trials.csv": trials}
+    return {name: csv_text(lines) for name, lines in files.items() if lines}
 
 
 def gates(looks: Sequence[Look]) -> str:
@@ -77,6 +81,18 @@ def _row(row: Row) -> dict[str, Any]:
     }
     paper = {"paper_error": row.published, "paper_difference": row.published_difference}
     return about | _comparison(row.comparison, row.minutes) | paper
+
+
+def _effect(one: Decided, minutes: float | None) -> dict[str, Any]:
+    effect = one.effect
+    about = {
+        "kind": "interaction" if effect.is_interaction else "main effect",
+        "factors": ", ".join(effect.factors),
+        "levels": ", ".join(effect.levels),
+        "references": ", ".join(effect.references),
+    }
+    alone = {"alone_seeds": one.alone.n, "alone_mean": one.alone.mean, "alone_low": one.alone.low, "alone_high": one.alone.high}
+    return about | _comparison(one.comparison, minutes) | alone
 
 
 def _comparison(one: Comparison | None, minutes: float | None) -> dict[str, Any]:

@@ -18,13 +18,17 @@ def recipe(study: Study) -> list[tuple[str, str]]:
         ("Evaluated on", _evaluated(study)),
         ("Augmentation", _augmentation(config)),
         ("Training", f"{config.train.epochs} epochs, batches of {config.train.batch}"),
-        ("Learning rate", _rate(config.train)),
+        ("Learning rate", _rate(config.train) + _own(study)),
         ("Optimiser", _optimiser(config.train)),
         ("Label smoothing", f"{config.train.label_smoothing:g}" if config.train.label_smoothing else "none"),
         ("Precision", config.train.precision),
         ("Preset", _preset(study)),
         ("Seeds", _seeds(study)),
     ]
+
+
+def _own(study: Study) -> str:
+    return " (the reference's; each variant has a setting of its own)" if study.tuned else ""
 
 
 def _component(component: Component) -> str:
@@ -36,7 +40,8 @@ def _network(net: Net) -> str:
     if net.block is None:
         return f"{_component(net)}, no block"
     where = "all stages" if net.stages == "all" else f"stages {', '.join(map(str, net.stages))}"
-    return f"{_component(net)} with the block {_component(net.block)}, placement {net.placement}, in {where}"
+    own = "".join(f"; {plain(name)} by stage: {', '.join(map(plain, values))}" for name, values in net.by_stage.items())
+    return f"{_component(net)} with the block {_component(net.block)}, placement {net.placement}, in {where}{own}"
 
 
 def _pixels(study: Study) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Any
 
-from ablations.seed_rules import words
+from ablations.seed_rules import added, words
 from ablations.statistics.rounding import NONE
-from ablations.study import Study
+from ablations.study import Search, Study
 from report.numbers import plain
 from report.rows import Cell, Reading
 from report.tables import by_column
@@ -44,8 +44,33 @@ def command(study: Study, cells: Collection[Cell] = ()) -> str:
     again only when asked."""
     options = [option for path, value in study.overrides.items() for option in (f"--{path}", _argument(value))]
     again = ["--retry-failed"] if any(cell.state == "failed" for cell in cells) else []
+    if study.candidates is not None:
+        return shlex.join(
+            ["ablate", "tune", study.suite, "--preset", study.preset, *options, *study.candidates.options, "--only-tuning", *again]
+        )
+    rule = study.search or study.confirms
+    if rule is not None:
+        seeds = ["--seed-list", ",".join(study.seeds)] if study.confirms else []
+        return shlex.join(["ablate", "search", rule.space, "--preset", study.preset, *options, *_rule(rule), *seeds, *again])
     seeds = words(study, {cell.seed for cell in cells})
-    return shlex.join(["ablate", "run", study.suite, "--preset", study.preset, *options, *seeds, *again])
+    verb, tuning = ("run", ()) if study.tuned is None else ("tune", study.tuned.options)
+    return shlex.join(["ablate", verb, study.suite, "--preset", study.preset, *options, *tuning, *seeds, *again])
+
+
+def commands(study: Study) -> list[str]:
+    """The commands that make the study from nothing, in turn: seeds that were added for what was open are asked for by one of their own."""
+    if study.candidates is not None or study.search is not None or study.confirms is not None or study.tuned is not None:
+        return [command(study)]
+    options = [option for path, value in study.overrides.items() for option in (f"--{path}", _argument(value))]
+    later = (shlex.join(["ablate", "run", study.suite, "--preset", study.preset, *options, *more]) for more in added(study))
+    return [command(study), *later]
+
+
+def _rule(rule: Search) -> list[str]:
+    """The options that ask for a search by the same rule."""
+    stated = {"budget": rule.budget, "batch": rule.batch, "sampler": rule.sampler, "seed": rule.seed, "name": rule.name}
+    told = [word for option, value in stated.items() if value is not None for word in (f"--{option}", str(value))]
+    return [*told, *(["--no-rungs"] if len(rule.epochs) == 1 else [])]
 
 
 def _argument(value: Any) -> str:

@@ -20,7 +20,7 @@ from ablations.published import published
 from ablations.result import Result
 from ablations.statistics.comparison import Arm, Comparison
 from ablations.statistics.estimation import Estimate, interval, seed_correlation
-from ablations.statistics.verdicts import Verdicts, decide
+from ablations.statistics.verdicts import Verdicts, decide, members
 from ablations.store import DamagedStore, State, Store
 from ablations.study import Start, Study, StudyVariant
 
@@ -134,11 +134,17 @@ class Reading:
         diverged = frozenset(cell.seed for cell in self.cells if cell.variant == variant and cell.state == "diverged")
         return Arm(self.errors(variant), diverged)
 
+    @property
+    def pairs(self) -> int:
+        """The pairs of finished seeds that a declared comparison of two variants has by now, the most that one has."""
+        arms = self.arms
+        return max((len(arms[one.variant].values.keys() & arms[one.reference].values) for one in self.verdicts.of_variants), default=0)
+
     def minutes(self, comparison: Comparison | None) -> float | None:
-        """What the seeds that a comparison still needs would take, both arms together; None where that is not known."""
+        """What the seeds that a comparison still needs would take, all networks of both arms together; None where that is not known."""
         if comparison is None or comparison.needed is None:
             return None
-        times = [self._minutes_a_trial(name) for name in (comparison.variant, comparison.reference)]
+        times = [self._minutes_a_trial(name) for name in members(self.study, comparison.variant, comparison.reference)]
         known = [time for time in times if time is not None]
         return sum(known) * (comparison.needed - comparison.n) if len(known) == len(times) else None
 
@@ -162,6 +168,11 @@ class Reading:
     def holes(self) -> list[Cell]:
         """The cells without an error: missing, unfinished, failed, damaged and diverged, each with its reason."""
         return [cell for cell in self.cells if cell.state != "done"]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every trial has come to its end, be it by divergence."""
+        return all(cell.state in ("done", "diverged") for cell in self.cells)
 
     def provenance(self) -> dict[str, dict[str, int]]:
         """What the stored trials ran with: {fact: {value: number of trials}}; a trial that variants share counts once."""

@@ -18,35 +18,29 @@ POINTS = 60
 
 
 def deviation(found: Sequence[Comparison]) -> float | None:
-    """The standard deviation of paired differences, pooled over the comparisons that have three pairs and no divergence; None where
-    none has, or nothing varies."""
+    """The standard deviation of paired differences, pooled over the comparisons that have three pairs and no divergence, each by the
+    degrees of freedom of its own; None where none has, or nothing varies."""
     squares = freedom = 0.0
     for one in found:
-        half = one.own.half_width
-        if one.n < FEWEST or half is None or one.divergence is not None:
+        if one.n < FEWEST or one.deviation is None or one.freedom is None or one.divergence is not None:
             continue
-        freedom += one.n - 1
-        squares += (one.n - 1) * _deviation(one.n, half) ** 2
+        freedom += one.freedom
+        squares += one.freedom * one.deviation**2
     return math.sqrt(squares / freedom) if squares > 0 else None
 
 
-def _deviation(n: int, half_width: float) -> float:
-    from scipy.special import stdtrit
-
-    return half_width * math.sqrt(n) / float(stdtrit(n - 1, 0.975))
-
-
-def seeds_needed_figure(spread: float, family: int, delta: float, now: int) -> Figure:
+def seeds_needed_figure(spread: float, family: int, delta: float, now: int, alpha: float) -> Figure:
     """A figure with ``seeds_needed`` in it; made inside ``report.figures.style``."""
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-    seeds_needed(figure.subplots(), spread, family, delta, now)
+    seeds_needed(figure.subplots(), spread, family, delta, now, alpha)
     return figure
 
 
-def seeds_needed(ax: Axes, spread: float, family: int, delta: float, now: int, alpha: float = 0.05) -> Axes:
+def seeds_needed(ax: Axes, spread: float, family: int, delta: float, now: int, alpha: float) -> Axes:
     """Seeds at which a true difference is seen (solid), and at which equivalence within ±``delta`` is shown (dashed), with 80 % power.
 
-    ``spread`` is the deviation of paired differences, ``family`` the comparisons that share ``alpha``, ``now`` the seeds there are.
+    ``spread`` is the deviation of paired differences, ``family`` the comparisons that share ``alpha``, the level of a look, ``now`` the
+    seeds there are.
     """
     most = max(2 * delta, 3 * spread)
     true = np.linspace(most / POINTS, most, POINTS)

@@ -59,6 +59,7 @@ def _table(readings: Sequence[Reading], anchors: Sequence[str]) -> str:
 
 def _largest(reading: Reading) -> str:
     compared = [row.comparison for row in reading.rows() if row.comparison is not None and row.comparison.mean is not None]
+    compared += [one.comparison for one in reading.verdicts.effects if one.comparison.mean is not None]
     if not compared:
         return NONE
     one = max(compared, key=lambda found: abs(found.mean or 0.0))

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from ablations.published import published
 from ablations.statistics.comparison import FEWEST, Comparison
-from ablations.statistics.rounding import NONE, difference_text, error_text, number, p_text, spoken_for
+from ablations.statistics.rounding import NONE, difference_text, error_text, number, p_text, rounded_up, spoken_for
 from ablations.study import Study
 from report.numbers import macs_text, plain, widths_text
 from report.rows import Reading, Row, one_reference
@@ -31,7 +31,7 @@ def _columns(study: Study, rows: Sequence[Row]) -> dict[str, list[str]]:
         "MACs": [macs_text(row.macs) for row in rows],
         "n": [row.count for row in rows],
         error_name(study): [error_text(row.error) for row in rows],
-        **_differences(rows),
+        **(_differences(rows) if _compared(study, rows) else {}),
     }
     table = published(study.table)
     if table is not None:
@@ -40,10 +40,15 @@ def _columns(study: Study, rows: Sequence[Row]) -> dict[str, list[str]]:
     return columns
 
 
+def _compared(study: Study, rows: Sequence[Row]) -> bool:
+    """Whether rows have differences: those of crossed factors alone have none, because their effects are what is compared."""
+    return not study.crossed or any(row.comparison is not None for row in rows)
+
+
 def _differences(rows: Sequence[Row]) -> dict[str, list[str]]:
     """The columns of differences and verdicts, headed with the reference; where rows have several, a column names each row's own."""
     texts = ["reference" if row.is_reference else _paired(row) for row in rows]
-    verdicts = {"Smallest δ (points)": [_delta(row.comparison) for row in rows]}
+    verdicts = {"Smallest δ (points)": [smallest_delta(row.comparison) for row in rows]}
     verdicts |= {"Verdict": [NONE if row.is_reference else verdict_text(row.comparison, row.minutes) for row in rows]}
     shared = one_reference(rows)
     if shared is not None:
@@ -82,7 +87,7 @@ def markdown(study: Study, rows: Sequence[Row]) -> str:
 
 def comparisons(reading: Reading) -> str | None:
     """All that the study declares to compare, in Markdown: each by itself and decided together; None where there is nothing to compare."""
-    found = reading.verdicts.comparisons.found
+    found = reading.verdicts.of_variants
     if not any(one.mean is not None or one.divergence for one in found):
         return None
     columns = {
@@ -91,15 +96,15 @@ def comparisons(reading: Reading) -> str | None:
         "Difference, 95 % for itself (points)": [difference_text(spoken_for(one.own)) for one in found],
         "p": [p_text(one.p) for one in found],
         "p (Holm)": [p_text(one.adjusted) for one in found],
-        "Smallest δ (points)": [_delta(one) for one in found],
+        "Smallest δ (points)": [smallest_delta(one) for one in found],
         "Verdict": [verdict_text(one, reading.minutes(one)) for one in found],
     }
     return by_column(columns, words=("Comparison", "Verdict"))
 
 
-def _delta(one: Comparison | None) -> str:
-    """The smallest δ of a comparison; a dash where none would do, and below three pairs."""
-    return NONE if one is None or one.smallest_delta is None or one.n < FEWEST else number(one.smallest_delta, 2)
+def smallest_delta(one: Comparison | None) -> str:
+    """The smallest δ of a comparison, rounded up, so that it is one; a dash where none would do, and below three pairs."""
+    return NONE if one is None or one.smallest_delta is None or one.n < FEWEST else rounded_up(one.smallest_delta)
 
 
 def signal(rows: Sequence[Row]) -> str | None:
@@ -146,7 +151,12 @@ def fixed_width(study: Study, rows: Sequence[Row]) -> str:
     shared = one_reference(rows)
     headings = ("Variant", "n", error_name(study), f'Difference to "{shared}"' if shared else "Difference", "Verdict")
     lines = [headings, *(_terminal_line(row, named=shared is None) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    return in_columns(lines if _compared(study, rows) else [line[:3] for line in lines])
+
+
+def in_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells in columns of the width of their content."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 

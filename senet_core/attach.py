@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,6 +30,7 @@ class Attach:
 
     def __init__(self, net: Net, seed: Seed) -> None:
         self._block, self._placement, self._stages, self._seed = net.block, net.placement, net.stages, seed
+        self._by_stage = net.by_stage
 
     @property
     def wants_blocks(self) -> bool:
@@ -41,15 +43,16 @@ class Attach:
         wanted = self._stages == "all" or place.stage in self._stages
         if self._block is None or placement != self._placement or not wanted:
             return None
-        return _made(self._block, place, derive(self._seed, "init", place.path, "block"))
+        own = {name: values[place.stage - 1] for name, values in self._by_stage.items()}
+        return _made(self._block, {**self._block.arguments, **own}, place, derive(self._seed, "init", place.path, "block"))
 
 
-def _made(block: Block, place: Place, seed: int) -> nn.Module:
+def _made(block: Block, arguments: Mapping[str, Any], place: Place, seed: int) -> nn.Module:
     make: Callable[..., nn.Module] = BLOCKS[block.name].value
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return make(place.channels, place.size, **block.arguments)
+            return make(place.channels, place.size, **arguments)
         except ValueError as error:
             raise InputError(
                 f"The block '{block.name}' cannot be built for {place.channels} channels of size {place.size}: {error}."

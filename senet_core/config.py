@@ -64,13 +64,15 @@ class Block(Component):
 class Net(Component):
     """A network and where its attention block sits; a name of ``senet_core.architectures`` stands for a family and its arguments.
 
-    ``stages`` counts from 1 at the highest resolution; the paper counts ResNet-50's from 2. "all" is the full mask.
+    ``stages`` counts from 1 at the highest resolution; the paper counts ResNet-50's from 2. "all" is the full mask. ``by_stage`` holds the
+    arguments of the block that differ by stage, one value a stage: ``{"reduction": (8, 16, 32)}``.
     """
 
     name: str = "resnet"
     block: Block | None = born(None)
     placement: Placement = born("standard")
     stages: Literal["all"] | tuple[int, ...] = born("all")
+    by_stage: dict[str, tuple[Any, ...]] = born({})
 
     @model_validator(mode="before")
     @classmethod
@@ -87,8 +89,10 @@ class Net(Component):
             fields["stages"] = stages = (stages,)
         if isinstance(stages, list | tuple) and all(isinstance(stage, int) for stage in stages):
             fields["stages"] = stages = tuple(sorted(set(stages)))
+        if isinstance(fields.get("by_stage"), Mapping):
+            fields["by_stage"] = {name: tuples(values) for name, values in fields["by_stage"].items()}
         if stages == () or fields.get("block") is None:
-            fields |= {"block": None, "placement": "standard", "stages": "all"}
+            fields |= {"block": None, "placement": "standard", "stages": "all", "by_stage": {}}
         return fields
 
 

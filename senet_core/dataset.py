@@ -41,6 +41,10 @@ class Arrays:
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int64]
 
+    def without_test(self) -> Arrays:
+        """The training side alone, for what must not know the other one."""
+        return Arrays(self.train_images, self.train_labels, np.empty((0, *self.train_images.shape[1:]), np.uint8), np.empty(0, np.int64))
+
 
 class Dataset(Protocol):
     """What a registered data set class offers; its constructor takes ``root``, ``cache`` and keyword-only recipe arguments."""

@@ -16,6 +16,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -70,6 +71,7 @@ class Entry(Generic[T]):
         return bound
 
 
+@cache
 def _parameters(value: Any) -> dict[str, inspect.Parameter]:
     """The keyword-only parameters of a class or function, annotations resolved: they are its schema."""
     function = value.__init__ if inspect.isclass(value) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from senet_core.augment import AUGMENTATIONS
@@ -47,7 +47,27 @@ def _net(net: Net) -> Net:
         raise InputError(f"{lacking}; it has: {', '.join(placements)}.")
     block = None if net.block is None else Block(name=net.block.name, **_bound(BLOCKS, net.block))
     stages = _mask(net.stages, stage_count(net)) if block else "all"
-    return Net.model_validate({"name": net.name, "block": block, "placement": net.placement, "stages": stages, **arguments})
+    own: dict[str, Any] = {"block": block, "stages": stages, "by_stage": {}}
+    if block is not None and net.by_stage:
+        own |= _by_stage(block, net.by_stage, range(1, stage_count(net) + 1), stages)
+    return Net.model_validate({"name": net.name, "placement": net.placement, **own, **arguments})
+
+
+def _by_stage(block: Block, given: Mapping[str, Sequence[Any]], stages: Sequence[int], mask: Any) -> dict[str, Any]:
+    """The block's arguments and those that differ by stage, in one form: what no stage reads is as in the first one that has a block, and
+    what all of them have in common is no difference.
+
+    :raises InputError: unless there is one value for each stage, of a kind that the block takes.
+    """
+    used = list(stages) if mask == "all" else list(mask)
+    for name, values in given.items():
+        if len(values) != len(stages):
+            raise InputError(f"net.by_stage.{name} has {len(values)} values, and this network has {len(stages)} stages.")
+    bound = {stage: _bound(BLOCKS, block, {name: values[stage - 1] for name, values in given.items()}) for stage in used}
+    first = bound[used[0]]
+    rows = {name: tuple(bound.get(stage, first)[name] for stage in stages) for name in given}
+    whole = Block.model_validate({"name": block.name, **first})
+    return {"block": whole, "by_stage": {name: values for name, values in sorted(rows.items()) if len(set(map(repr, values))) > 1}}
 
 
 def _mask(stages: Any, count: int) -> Any:
@@ -69,5 +89,5 @@ def _data(data: Data, facts: Facts) -> Data:
     return Data.model_validate({**own, **_bound(DATASETS, data)})
 
 
-def _bound(registry: Registry[Any], component: Component) -> dict[str, Any]:
-    return registry[component.name].bind(registry.kind, component.arguments)
+def _bound(registry: Registry[Any], component: Component, also: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return registry[component.name].bind(registry.kind, {**component.arguments, **(also or {})})

@@ -10,6 +10,7 @@ import pytest
 
 from ablations.statistics import estimation
 from ablations.statistics.comparison import Arm, Comparison, Divergence, Pair, Rule, compare, declared
+from report import seeds_needed
 
 SEEDS = tuple("0123456789")
 REFERENCE = [20.0, 20.2, 19.8, 20.1, 19.9]
@@ -94,6 +95,24 @@ def test_the_near_end_stands_at_zero_where_holm_alone_rejects() -> None:
     ).found[1]
     assert alone_in_doubt.word == "open" and alone_in_doubt.all.low is not None and alone_in_doubt.all.low < 0
     assert alone_in_doubt.all.high == c.all.high
+
+
+def test_the_spread_behind_an_interval_is_told_with_its_freedom() -> None:
+    differences = [0.1, -0.1, 0.3, 0.9, -0.8]
+    plain, stein = (alone(away(differences), arm(REFERENCE), rule=Rule(SEEDS[:5], first=first)) for first in (None, 3))
+    assert (plain.freedom, stein.freedom) == (4, 2)
+    assert (plain.deviation, stein.deviation) == pytest.approx((np.std(differences, ddof=1), 0.2))
+    assert seeds_needed.deviation([stein, stein]) == pytest.approx(0.2), "the first stage's, as the seeds that are needed are computed"
+    assert seeds_needed.deviation([plain, stein]) == pytest.approx(math.sqrt((4 * np.var(differences, ddof=1) + 2 * 0.04) / 6))
+
+
+def test_an_open_comparison_names_the_arm_that_diverged() -> None:
+    both = [away([0.1, -0.1, 0.2, -0.2], diverged) for diverged in ("", "4")]
+    own, other = alone(both[1], both[0]), alone(both[0], both[1])
+    assert (own.word, other.word) == ("open", "open")
+    assert own.reason.startswith("an arm that diverges is not equivalent")
+    assert other.reason.startswith("its reference diverged, and an arm that diverges is not equivalent")
+    assert (own.reversed().reason, other.reversed().reason) == (other.reason, own.reason)
 
 
 def test_higher_may_be_better() -> None:

@@ -278,6 +278,9 @@ TWICE = "method,seed,error\na,0,1\nb,0,2\na,1,3\na,0.0,4\n"
         ("method,seed,x\na,0,1\nb,0,2\n", [], "'x' does not say which way is better"),
         ("method,seed,acc_loss\na,0,1\nb,0,2\n", [], "'acc_loss' does not say which way is better"),
         ("method,seed,error\na,0,1\nb,0,high\n", ["--metric", "error"], "'high' is no number (column 'error', line 3)"),
+        ("method,seed,error\na,0,5.0\nb,0,5.1*\n", [], "'5.1*' is no number (column 'error', line 3)"),
+        ("method,seed,error\na,0,1\nb,0,2%\n", [], "Column 'error' has numbers with and without a percent sign"),
+        ("method;seed;error\na;0;1,25\nb;0;1.125\n", [], "write one decimal sign throughout"),
         ("method,seed,error\na,0,5,3\nb,0,5,4\n", [], "line 2 has 4 cells and the header 3"),
         ('method,seed,error\na,0,"1,234"\nb,0,"1,300"\n', ["--metric", "error"], "may have a decimal comma or be in thousands"),
         ("method;seed;error\na;0;1,25\nb;0;1.125\n", ["--metric", "error"], "write one decimal sign throughout"),
@@ -360,6 +363,39 @@ def test_few_unequal_and_equal_numbers_are_told_without_a_warning(
     assert sentence in (path.parent / "out" / "judgement.md").read_text(encoding="utf-8")
 
 
+def test_equal_differences_have_no_interval_and_equal_numbers_no_half_width(file: Write) -> None:
+    arms = {"a": [6.1, 6.1, 6.1], "b": [5.1, 5.1, 5.1]}
+    found = judged(file("\n".join(["model,seed,error", *(f"{n},{s},{v}" for n, vs in arms.items() for s, v in enumerate(vs))])), "a")
+    for told in (text(found), markdown(found, False)):
+        assert "no verdict: b (−1.0 (no spread))" in told and "is 6.100 (n = 3)" in told and "±" not in told.partition("Against it")[0]
+        assert "[−1.0" not in told
+
+
+def test_a_seed_below_zero_is_a_seed_of_its_own(file: Write) -> None:
+    lines = [f"{name},{seed},{10 + seed + shift}" for name, shift in (("a", 0.0), ("b", 0.5)) for seed in (-1, 0, 1, 10)]
+    found = judged(file("\n".join(["model,seed,error", *lines])), "a")
+    assert list(found.arms["a"].values) == ["-1", "0", "1", "10"] and found.comparisons.found[0].n == 4
+
+
+def test_an_end_at_zero_is_open_and_what_intervals_cover_is_told(file: Write) -> None:
+    # b: 0.32 with t = 2.92, p = 0.043: the interval of two includes 0, and Holm asks 5 % of the second
+    arms = {"a": [20.0, 20.2, 19.8, 20.1, 19.9], "b": [20.52, 20.12, 20.32, 20.42, 20.22], "c": [15.0, 15.21, 14.8, 15.1, 14.9]}
+    arms["b"] = [base + one for base, one in zip(arms["a"], (0.52, -0.08, 0.52, 0.32, 0.32), strict=True)]
+    found = judged(file("\n".join(["model,seed,error", *(f"{n},{s},{v}" for n, vs in arms.items() for s, v in enumerate(vs))])), "a")
+    for told in (text(found), markdown(found, False)):
+        assert "worse: b (+0.32 (0, +0.70])" in told and 'An end "(0" or "0)" was put at 0' in told
+    assert "the intervals cover all of them in at least 92 %" in text(found)
+    page = markdown(found, False)
+    assert "made to agree with Holm's procedure: all 2 cover together in at least 92 %" in page
+    assert " 95 % for itself |" in page and "[+0.02, +0.62]" in page
+
+
+def test_what_diverged_stands_where_it_decides(file: Write) -> None:
+    lines = [f"{name},{seed},{'nan' if name == 'a' else 5 + seed / 10}" for name in "ab" for seed in range(5)]
+    found = judged(file("\n".join(["model,seed,error", *lines])), "a")
+    assert "Against it: better: b (0 of 5 diverged, 5 of 5 of the reference)." in text(found)
+
+
 def test_arms_without_a_common_seed_are_not_compared(file: Write) -> None:
     lines = [f"{name},{seed},{seed}" for name, seeds in (("a", range(4)), ("b", range(10, 14))) for seed in seeds]
     found = judged(file("\n".join(["method,seed,error", *lines])), "a")
@@ -398,7 +434,7 @@ def test_the_page_escapes_what_comes_from_the_file_and_the_terminal_gets_no_cont
     assert "\\<b\\>\\|\\*x\\*" in page and "<b>" not in page
     assert "\x1b" not in text(found) and "<b>|*x*" in text(found)
     rows = [line for line in page.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {8}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {9}
     assert write(found, tmp_path / "out").read_text(encoding="utf-8") == page
 
 
@@ -466,7 +502,10 @@ def test_what_only_looks_like_a_number_is_refused(cell: str) -> None:
         numbers([cell], ["line 2"], "x", comma=False)
 
 
-@pytest.mark.parametrize(("cell", "seed"), [("3", "3"), ("3.0", "3"), ("003", "3"), ("3,0", "3"), ("0", "0"), ("a  b", "a b"), ("", "")])
+@pytest.mark.parametrize(
+    ("cell", "seed"),
+    [("3", "3"), ("3.0", "3"), ("003", "3"), ("3,0", "3"), ("0", "0"), ("a  b", "a b"), ("", ""), ("−1", "-1"), ("-01", "-1"), ("+1", "1")],
+)
 def test_a_seed_has_one_name(cell: str, seed: str) -> None:
     assert seed_name(cell) == seed
 

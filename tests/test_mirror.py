@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -69,7 +70,11 @@ def test_tags_tell_error_difference_and_verdict_in_words(whole: Picture) -> None
     assert tags["ablate.verdict"] == "open"
     found = whole.verdicts.row(whole.study.variant("none"))
     assert found is not None
-    assert (tags["ablate.p"], tags["ablate.smallest_delta"]) == (f"{found.adjusted:.3f}", f"±{found.smallest_delta:.2f}")
+    assert found.smallest_delta is not None
+    assert (tags["ablate.p"], tags["ablate.smallest_delta"]) == (
+        f"{found.adjusted:.3f}",
+        f"±{math.ceil(100 * found.smallest_delta) / 100:.2f}",
+    )
 
 
 def test_below_three_pairs_there_is_a_difference_and_nothing_is_said_of_it(tmp_path: Path) -> None:

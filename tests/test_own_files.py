@@ -116,7 +116,7 @@ def test_a_file_without_a_block_says_how_to_get_one(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_that_are_taken_or_cannot_be_are_refused(tmp_path: Path, kind: str) -> None:
-    taken = {"block": "se", "network": "resnet", "dataset": "digits", "suite": "squeeze"}.get(kind, "taken_already")
+    taken = {"block": "se", "network": "resnet", "dataset": "digits", "suite": "squeeze", "space": "se_design"}.get(kind, "taken_already")
     if kind == "loop":  # of which we have none
         load_file(new(kind, taken, tmp_path / "elsewhere"))
     for name, told in ((taken, "already"), ("Has Space", "cannot be a name"), ("class", "cannot be a name"), ("2nd", "cannot be a name")):

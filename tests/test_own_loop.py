@@ -18,6 +18,7 @@ import pytest
 from stored_study import client, history, runs
 
 import runner
+from ablations.execution.own_trial import _Told
 from ablations.own_loop import LOOPS
 from ablations.store import Store
 from ablations.tracking.reading import restored
@@ -367,6 +368,25 @@ def test_declared_looks_and_seeds_added_later_stand_on_the_page(tmp_path: Path) 
     assert "**Extended after looking**" in page.read_text()
 
 
+def test_seeds_for_only_what_is_open_make_a_page_and_a_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = LOOP.replace('"nothing": {"gain": 0.01}', '"open": {"gain": 0.0, "sway": 3.0}')
+    text = text.replace('* config["gain"]', '* config["gain"] + config.get("sway", 0.0) * (-1) ** seed')
+    name, file = written(tmp_path, text)
+    page = tmp_path / "w" / "reports" / name / "report.md"
+    assert run(name, file, tmp_path / "w", "--seeds", "4", "--no-mlflow") == 0
+    assert run(name, file, tmp_path / "w", "--only-open", "--add-seeds", "4", "--no-mlflow") == 0
+    told = page.read_text()
+    keys = told.rpartition("Every trial by its key.")[2]
+    gain = next(line for line in keys.splitlines() if line.startswith("| gain"))
+    assert [cell.strip() for cell in gain.split("|")[-5:-1]] == ["–"] * 4
+    first, then = (f"    ablate run {name} --load FILE.py {rest}\n" for rest in ("--seed-list 0,1,2,3", "--only-open --add-seeds 4"))
+    assert first + then in told and "95 % for itself" in told
+    capsys.readouterr()
+    assert runner.main(["plan", name, "--load", str(file), "--workspace", str(tmp_path / "w"), "--seeds", "4"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "paired differences vary by" in out and "2 comparisons sees each of 2 differences from" in out and " points" not in out
+
+
 # -- what frameworks do
 
 
@@ -539,6 +559,23 @@ def test_a_program_is_found_from_any_folder_and_files_that_settings_name_are_par
         load_file(file)
         sources.append(LOOPS[name].value.source)
     assert sources[0] != sources[1]
+
+
+def test_where_the_interpreter_lies_is_no_part_of_a_program(tmp_path: Path) -> None:
+    sources = []
+    for number, place in enumerate(("/usr/bin/python3", "/opt/elsewhere/bin/python3")):
+        (tmp_path / str(number)).mkdir()
+        name, file = written(tmp_path / str(number), DECLARED.replace("PYTHON", place))
+        load_file(file)
+        sources.append(LOOPS[name].value.source)
+    assert sources[0] == sources[1]
+
+
+def test_a_line_that_a_crash_cut_short_does_not_swallow_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"sitting": 1}\n{"line": {"epo')
+    assert _Told.begun(path).sittings == 2
+    assert _Told.begun(path).sittings == 3
 
 
 def test_a_program_that_outlived_its_driver_is_ended_before_another_begins(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from ablations.options import parser
@@ -16,8 +18,9 @@ from ablations.statistics.noise import deviation_interval
 from ablations.statistics.power import power_of_difference, power_of_equivalence
 from ablations.statistics.prospects import Noise, Spread, pooled, prospects
 from ablations.statistics.two_stage_power import TwoStage
-from ablations.study import Cost, Precision, Study, StudyData, StudyVariant
+from ablations.study import Cost, Metric, Precision, Study, StudyData, StudyVariant
 from ablations.suite import Claim, Contrast
+from report.console import print_plan
 from report.prospects import prospect_lines
 from senet_core.config import Config
 from senet_core.errors import InputError
@@ -200,6 +203,44 @@ def test_a_precision_says_what_can_be_seen_before_any_noise_is_known() -> None:
     assert outlook is not None
     assert outlook.resolvable == pytest.approx(0.5 * (t(0.975) + t(0.8)) / t(0.975), rel=0.005)
     assert "half-width of 0.5 points" in prospect_lines(found)[0] and "unknown" not in "".join(prospect_lines(found))
+    assert "points on (80 % power, if the 30 seeds suffice)" in prospect_lines(found)[-1]
+
+
+def test_a_precision_that_asks_for_too_many_seeds_says_so() -> None:
+    rule, empty = Precision(half_width=0.3, first=5, most=30), {name: arm() for name in "ab"}
+    deviation = 0.5 * 2**0.5
+    n = int(np.ceil((stats.t(4).ppf(0.975) * deviation / 0.3) ** 2))
+    told = "\n".join(prospect_lines(prospects(make_study("ab", 5, precision=rule), empty, stated=0.5)))
+    assert n == 43 and "by that noise about 43, more than 30: the half-width is not reached." in told and "suffice" not in told
+    told = "\n".join(prospect_lines(prospects(make_study("ab", 5, precision=rule), empty, stated=0.3)))
+    assert "by that noise about 16 in all." in told
+
+
+def test_what_is_resolved_is_rounded_up() -> None:
+    found = prospects(make_study("ab", 5, delta=1.0), {name: arm() for name in "ab"}, stated=0.43)
+    resolvable = found.found[0].outlook and found.found[0].outlook.resolvable
+    assert resolvable is not None and 1.0 < resolvable < 1.05
+    assert "sees differences from 1.1 points on (80 % power); 1 point needs 6 seeds" in prospect_lines(found)[-1]
+
+
+def test_a_long_claim_stands_in_full_above_its_answer() -> None:
+    long = WORSE.model_copy(update={"text": "B is worse than A " + "by what the paper says of it and by more than that " * 2 + "too."})
+    lines = prospect_lines(prospects(make_study("ab", 5, [long]), {name: arm() for name in "ab"}, stated=0.3))
+    assert lines[-2].strip() == long.text and lines[-1].strip().startswith("sees differences from")
+
+
+def test_a_metric_of_ones_own_keeps_its_unit_and_its_digits() -> None:
+    metric = Metric(name="accuracy", lower_is_better=False)
+    arms = {"a": arm(0.901, 0.905, 0.903, 0.906), "b": arm(0.904, 0.905, 0.907, 0.908)}
+    told = prospect_lines(prospects(make_study("ab", 5, metric=metric, data=None, delta=0.002), arms))
+    assert "paired differences vary by 0.0017 (standard deviation" in told[1] and "point" not in "".join(told)
+    assert re.fullmatch(r"  1 comparison  sees differences from 0\.00\d\d \[0\.\d+\] on \(80 % power\); 0.002 needs? \d+ seeds", told[-1])
+
+
+def test_a_plan_counts_one_seed() -> None:
+    console = Console(file=StringIO(), width=200)
+    print_plan(console, make_study("ab", 1), {}, {}, diff=False)
+    assert "2 variants x 1 seed on D" in " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
 
 
 # -- by claim, and in words

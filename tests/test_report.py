@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,17 @@ from matplotlib.figure import Figure
 
 from ablations.result import Epoch, Errors, Gates, Provenance, Result, Timing
 from ablations.statistics.estimation import Estimate
-from ablations.statistics.rounding import decimals, difference_text, error_text, number
+from ablations.statistics.rounding import decimals, difference_text, error_text, number, rounded_up
 from ablations.store import Correctness, Failure, Store
 from ablations.study import Cost, Start, Study, StudyData, StudyVariant
 from ablations.suite import Claim, Contrast
-from report.document import summary, write
+from report import drawings
+from report.captions import Captions
+from report.document import Page, markdown_page, summary, write
 from report.figures import curves, dots, style
 from report.numbers import plain, widths_text
-from report.record import command
+from report.overview import overview
+from report.record import command, commands
 from report.rows import read, rows
 from senet_core.config import Config
 from senet_core.errors import InputError
@@ -139,6 +143,11 @@ def page(store: Store, out: Path) -> str:
     return done.files[0].read_text(encoding="utf-8")
 
 
+def words(store: Store) -> str:
+    """The same without its figures, which take most of the time."""
+    return markdown_page(Page(read(store.study("reduction-quick"), store), store, {}), Captions())
+
+
 def line(text: str, start: str) -> str:
     """The first line of a page that begins so."""
     return next(line for line in text.splitlines() if line.startswith(start))
@@ -162,11 +171,12 @@ def test_the_page_shows_the_numbers_and_the_papers_in_columns_of_their_own(tmp_p
     text = page(store, tmp_path)
     cells = [cell.strip() for cell in line(text, "| none").strip("|").split("|")]
     # 6.1, 6.6, 6.8 -> 6.5 and 4.3027 * 0.36056 / sqrt(3) = 0.896; differences 1.1, 1.4, 1.1 -> 1.2; their standard error is 0.1, so
-    # t = 12, p = 0.00687 and Holm's 3 p = 0.0206; the interval of three together is 1.2 -+ 7.6488 * 0.1, for itself 1.2 -+ 4.3027 * 0.1
+    # t = 12, p = 0.00687 and Holm's 3 p = 0.0206; smallest delta 1.2 + 2.92 * 0.1 = 1.492, rounded up;
+    # the interval of three together is 1.2 -+ 7.6488 * 0.1, for itself 1.2 -+ 4.3027 * 0.1
     widths, parameters = "4, 8, 16", "100,001"
-    assert cells == ["none", widths, parameters, "41.2 M", "3", "6.50 ± 0.90", "+1.20 [+0.44, +1.96]", "1.49", "worse", "23.30", "+1.02"]
+    assert cells == ["none", widths, parameters, "41.2 M", "3", "6.50 ± 0.90", "+1.20 [+0.44, +1.96]", "1.50", "worse", "23.30", "+1.02"]
     compared = [cell.strip() for cell in line(text, "| none − r=16").strip("|").split("|")]
-    assert compared == ["none − r=16", "3", "+1.20 [+0.77, +1.63]", "0.007", "0.021", "1.49", "worse"]
+    assert compared == ["none − r=16", "3", "+1.20 [+0.77, +1.63]", "0.007", "0.021", "1.50", "worse"]
     heads = [head.strip() for head in line(text, "| Variant").split("|")]
     assert heads[-3:-1] == ["Paper: top-1 error (%)", "Paper: difference (points)"]
     assert "The paper's columns: SE-ResNet-50 on ImageNet-1k val." in line(text, "**Table 1:**")
@@ -269,9 +279,105 @@ def test_a_claim_is_told_with_its_comparison_the_papers_number_and_a_sentence_to
     assert part.endswith(": **better**; −1.20 [−2.09, −0.31] points, n = 3, Holm-adjusted p 0.027; the paper: −1.02.")
     # four comparisons: 4 * 0.00687, and 1.2 -+ 8.8602 * 0.1
     assert (
-        "  > On Digits (preset quick), over 3 paired seeds, r=16 errs 1.20 points less than none [−2.09, −0.31, p = 0.027] "
-        "(95 % intervals, simultaneous over the 4 comparisons of the study; Holm-adjusted p)." in text
+        "  > On Digits (preset quick), over 3 paired seeds, r=16 errs 1.20 points less than none ([−2.09, −0.31], p = 0.027; better) "
+        "(Bonferroni's 95 % intervals over the 4 comparisons of the study, made to agree with the Holm-adjusted p). "
+        'The claim "Beats none": direction agrees; the networks were not trained to convergence.' in text
     )
+    # r=8: mean 0.0667, standard error 0.0882, 0.0667 + 2.92 * 0.0882 = 0.3242
+    assert "equivalent within ±0.5 points by two one-sided tests at 5 %, smallest δ 0.33), and r=4 differs by" in text
+
+
+def test_a_sentence_to_quote_says_what_makes_it_true(tmp_path: Path) -> None:
+    arms = {name: WRONG[name] for name in ("r=16", "none")}
+    stein = {"half_width": 0.5, "first": 3, "most": 9}
+    for name, changes, told in (
+        ("one", {"looks": (("0", "1", "2"),)}, '(95 % interval and p of the only comparison of the study). The claim "Beats none" holds.'),
+        ("added", {"looks": (("0", "1"), ("2",))}, "; extended after looking, so p and intervals are too small)."),
+        ("stein", {"precision": stein}, "; seeds by Stein's two stages, the first 3 for a half-width of 0.5 points)."),
+        ("looks", {"planned_looks": 2}, "(97.5 % interval"),
+        ("level", {"planned_looks": 2}, "; 2 looks declared, each at 2.5 %)."),
+    ):
+        store, _ = make_store(tmp_path / name, arms, claims=claims()[:1], converged=True, **changes)
+        assert told in line(words(store), "  > "), name
+
+
+def test_the_levels_of_declared_looks_stand_everywhere(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path, WRONG, claims=claims(), planned_looks=3)
+    text = words(store)
+    assert "with Bonferroni's 98.33 % intervals" in line(text, "**Table 1:**")
+    assert (
+        "Intervals of differences are Bonferroni's at 98.33 %, made to agree with Holm's procedure: all 4 cover together in at least 91 %"
+        in text
+    )
+    assert "decided by Holm's procedure at 1.67 % (a family of 4" in text and "two one-sided tests at 1.67 %, each for itself" in text
+    assert "two-sided paired t test at 1.67 %" in text and "place their difference" in text
+    assert "Bonferroni's 98.33 % intervals over the 4 comparisons" in line(text, "  > ")
+    assert not re.search(r"at 5 %|simultaneous|cover all together", text)
+
+
+def test_without_a_spread_there_is_no_interval_and_no_sentence_to_quote(tmp_path: Path) -> None:
+    claim = Claim(text="Worse.", contrasts=(Contrast(variant="r=8", reference="r=16", expect="worse"),))
+    store, _ = make_store(tmp_path, {"r=16": [50, 50, 50], "r=8": [60, 60, 60]}, claims=(claim,))
+    text = words(store)
+    assert "+1.00 (no spread)" in text and "± 0.00" not in text and "  > " not in text
+    assert line(text, "| r=8").split("|")[6].strip() == "6.00"
+
+
+def test_an_end_that_was_put_at_zero_is_open_and_explained(tmp_path: Path) -> None:
+    # r=8: 0.32 points with t = 2.92, p = 0.043: the interval of two includes 0, and Holm asks 5 % of the second
+    wrong = {"r=16": [200, 202, 198, 201, 199], "none": [250, 251, 248, 251, 250], "r=8": [252, 194, 250, 233, 231]}
+    assert (
+        difference_text(Estimate(0.32, 0.0, 0.7, 5)) == "+0.32 (0, +0.70]"
+        and difference_text(Estimate(-0.3, -0.7, -0.0, 5)) == "−0.30 [−0.70, 0)"
+    )
+    store, _ = make_store(tmp_path, wrong)
+    text = words(store)
+    assert "(0, +" in line(text, "| r=8 ") and 'An end "(0" or "0)" was put at 0' in text
+    plain_store, _ = make_store(tmp_path / "plain", WRONG)
+    assert "was put at 0" not in words(plain_store)
+
+
+def test_what_diverged_stands_where_it_decides(tmp_path: Path) -> None:
+    store, _ = make_store(
+        tmp_path, {"r=16": [50, 52, 53, 54, 51], "r=8": [49, 50, None, None, None], "r=4": [None] * 5, "none": [61, 63, 64, 66, 62]}
+    )
+    for place, seeds in ((1, (2, 3, 4)), (2, range(5))):
+        for seed in seeds:
+            save(store, key(place, seed), None)
+    text = words(store)
+    assert "**worse**: r=4 (5 of 5 diverged), none (+1.12 [" in text and "**open**: r=8 (−0.15)" in text
+    assert "without a verdict, but for arms that diverge." in text
+    with style():
+        ax = overview(Figure().subplots(), [read(store.study("reduction-quick"), store)])
+    assert "5 of 5 diverged" in [each.get_text().strip() for each in ax.texts]
+
+
+def test_what_an_earlier_look_settled_is_told_and_the_figure_counts_all_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"r=16": [50, 52, 57, 50, 51], "r=8": [150, 153, 157, 150, 152], "r=4": [50, 57, 52, 56, 49]}
+    store, study = make_store(tmp_path, wrong, planned_looks=2, looks=(("0", "1", "2"), ("3", "4")))
+    text = words(store)
+    assert "worse (at look 1)" in text and "A comparison that was settled earlier stands with the difference" in text
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(drawings, "seeds_needed_figure", lambda *given: asked.append(given))
+    (caption, make) = next((caption, make) for stem, _, caption, make in drawings._figures(read(study, store)) if stem == "seeds")
+    make()
+    assert asked[0][3:] == (5, 0.025) and "at a level of 2.5 %" in caption
+
+
+def test_the_smallest_delta_is_rounded_up() -> None:
+    assert [rounded_up(delta) for delta in (0.30055, 0.3, 0.1 + 0.2, 1.0)] == ["0.31", "0.30", "0.30", "1.00"]
+
+
+def test_a_study_that_grew_where_it_was_open_is_made_again_by_two_commands(tmp_path: Path) -> None:
+    store, study = make_store(tmp_path, {"r=16": [50, 52, 57, 50, 51], "r=8": [50, 57, 52, 56, 49], "r=4": [90, 91, 97]})
+    fewer = {"r=4": {"keys": {str(seed): key(2, seed) for seed in range(3)}}}
+    grown = with_variants(study, fewer).model_copy(update={"looks": (("0", "1", "2"), ("3", "4"))})
+    store.save_study(grown)
+    first, then = (f"ablate run reduction --preset quick {rest}" for rest in ("--seed-list 0,1,2", "--only-open --add-seeds 2"))
+    assert commands(grown) == [first, then] and commands(study) == [command(study)]
+    text = words(store)
+    assert f"one after the other:\n\n    {first}\n    {then}\n" in text
+    assert "12 to 28 % of families then have a false decision" in text
 
 
 def test_seeds_that_were_added_after_looking_are_labelled(tmp_path: Path) -> None:
@@ -288,10 +394,21 @@ def test_seeds_that_were_added_after_looking_are_labelled(tmp_path: Path) -> Non
 
 def test_a_precision_is_told_with_what_came_of_it(tmp_path: Path) -> None:
     # with the first two of r=8's differences, -0.1 and 0.1: deviation 0.1414, freedom 1, so 12.706 * 0.1414 / sqrt(3) = 1.04
-    for half_width, words in ((1.5, "The widest has 1.04: reached."), (0.5, "The widest has 1.04: **not reached**.")):
+    for half_width, told in ((1.5, "The widest has 1.04: reached."), (0.5, "The widest has 1.04: **not reached**.")):
         precision = {"half_width": half_width, "first": 2, "most": 3, "stored": 0}
         store, _ = make_store(tmp_path / str(half_width), {"r=16": WRONG["r=16"], "r=8": WRONG["r=8"]}, precision=precision)
-        assert words in page(store, tmp_path / str(half_width))
+        assert told in words(store)
+
+
+def test_a_precision_is_not_reached_where_there_is_no_interval(tmp_path: Path) -> None:
+    precision = {"half_width": 1.5, "first": 2, "most": 3, "stored": 0}
+    gone, _ = make_store(tmp_path / "gone", WRONG | {"r=4": [None] * 3}, precision=precision)
+    for seed in range(3):
+        save(gone, key(3, seed), None)
+    text = words(gone)
+    assert "**No interval** for r=4 − r=16" in text and "first spread. The widest" in text
+    left, _ = make_store(tmp_path / "left", {"r=16": WRONG["r=16"], "r=8": [49, 53, None]}, precision=precision)
+    assert "**Not finished**: trials are missing; the widest so far has 1.28." in words(left)
 
 
 def test_an_arm_that_diverges_is_not_called_equivalent(tmp_path: Path) -> None:
@@ -302,7 +419,7 @@ def test_an_arm_that_diverges_is_not_called_equivalent(tmp_path: Path) -> None:
     gone, _ = make_store(tmp_path / "gone", {"r=16": [50, 52, 54, 51], "r=8": [None] * 4})
     for seed in range(4):
         save(gone, key(1, seed), None)
-    assert "r=8 (no pair of seeds)." in page(gone, tmp_path / "gone")
+    assert "**worse**: r=8 (4 of 4 diverged)." in words(gone)
     assert "- Divergence: r=8 1 of 4; counted, never averaged." in text
 
 
@@ -311,6 +428,7 @@ def test_images_and_seeds_share_the_noise(tmp_path: Path) -> None:
     table = page(store, tmp_path).partition("## Where the noise comes from")[2].partition("##")[0]
     assert line(table, "| the error of r=16").split("|")[2].strip() == "3"
     assert "| none − r=16" in table and "What the seed moves" not in table
+    assert "at least what single\nimages that change by chance sum to, and no sample's" in table
     one, _ = make_store(tmp_path / "one", {"r=16": [50], "r=8": [41]})
     assert "## Where the noise comes from" not in page(one, tmp_path / "one")
 

@@ -210,7 +210,7 @@ def test_a_trial_that_raises_is_a_hole_with_a_reason_and_the_others_go_on(ablate
         (["rnu", "reduction"], "no command named 'rnu'; did you mean 'run'"),
         (["show", "zzz"], "no trial named 'zzz'"),
         (["report"], "no studies in the workspace"),
-        (["status", "--train.epochs", "3"], "only plan, run, describe and check take recipe fields"),
+        (["status", "--train.epochs", "3"], "only plan, run, tune, search, describe and check take recipe fields"),
     ],
 )
 def test_a_users_mistake_is_a_sentence_and_exit_code_2(words: list[str], sentence: str, tmp_path: Path, ablate: Run) -> None:

@@ -556,12 +556,13 @@ def test_the_command_runs_both_stages_and_its_page_says_so(ablate: Run, tmp_path
     wanted = by_hand([1.0, 1.8, 0.2, 1.4], 1)
     code, out, _ = ablate("plan", "--until-half-width", 1, "--first-seeds", 4, "--max-seeds", 9)
     assert code == 0 and "the first 4 seeds decide how many" in out and "8 trials in all, 8 left" in out
+    assert "That is the first stage; how many seeds follow is known when it has ended." in out
     code, out, _ = ablate("run", "--until-half-width", 1, "--first-seeds", 4, "--max-seeds", 9)
     assert code == 0 and f"ask for {wanted} in all" in out and f"{2 * wanted} trained" in out and 4 < wanted < 9
     page = next(tmp_path.glob("reports/*/report.md")).read_text(encoding="utf-8")
     assert "The spread of the first 4 seeds decided how many there are" in page
     code, out, _ = ablate("plan", "--until-half-width", 1)
-    assert code == 0 and f"{2 * wanted} trials in all, 0 left" in out
+    assert code == 0 and f"{2 * wanted} trials in all, 0 left" in out and "first stage;" not in out
     code, out, _ = ablate("run", "--only-open", "--add-seeds", 2)
     assert code == 0 and "nothing is open" in out and "0 trained" in out
 

@@ -25,6 +25,7 @@ from ablations.statistics.estimation import (
     false_alarms,
     holm,
     interval,
+    joint_coverage,
     moderated,
     paired,
     paired_difference,
@@ -289,6 +290,11 @@ def test_intervals_exclude_zero_exactly_where_holm_rejects() -> None:
     assert 0.1 < rejected.mean() < 0.9 and (rejected & ((low == 0) | (high == 0))).any()
     assert (((low >= 0) | (high <= 0)) == rejected).all()
     assert ((low <= found.mean) & (found.mean <= high)).all()
+
+
+def test_what_a_family_covers_together() -> None:
+    assert [joint_coverage(m) for m in (1, 2, 4)] == pytest.approx([0.95, 0.925, 0.9125])
+    assert joint_coverage(4, 0.05 / 3) == pytest.approx(1 - 0.05 / 3 * 1.75)
 
 
 def test_a_family_of_one_has_the_ordinary_interval() -> None:

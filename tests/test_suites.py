@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -28,6 +29,12 @@ FACTS = Facts("CIFAR-10", tuple("0123456789"), 32, 3, 50000, 10000, ("crop", "fl
 
 def suite(name: str, budget: str = "quick") -> Suite:
     return SUITES[name].value(Setting(base=PRESETS[budget].config, stages=3, preset=budget))
+
+
+def test_a_claim_promises_no_size_that_its_contrasts_do_not_ask_for() -> None:
+    """ "Worse" holds on any difference that is declared, also on a negligible one."""
+    texts = [claim.text for name in SUITES.names() for claim in suite(name).claims]
+    assert texts and not [text for text in texts if re.search("dramatic|drastic|strongly|clearly|much (?:better|worse)", text)]
 
 
 @pytest.mark.parametrize("name", SUITES.names())

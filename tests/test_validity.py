@@ -62,6 +62,9 @@ def test_luck_is_counted_for_the_worst_of_several() -> None:
     assert full.slack(0.05) == pytest.approx(2 * (0.05 * 0.95 / 50_000) ** 0.5)
     assert full.many(1) == pytest.approx(2) and full.many(27) == pytest.approx(3.14, abs=0.01)
     assert full.covers(27) == 0.945  # half a point, and not less
+    small = Scale(50_000, 1, errors=2, small=True)
+    assert full.at_most(0.05, 27) == full.at_most(0.05) == pytest.approx(0.0519494, abs=1e-7)
+    assert small.at_most(0.05, 27) == pytest.approx(0.05 + small.slack(0.05, looked_at=27)) and small.at_most(0.05) == full.at_most(0.05)
     assert full.generator(1, 2).random() == full.generator(1, 2).random() != full.generator(1, 3).random()
 
 
@@ -161,6 +164,11 @@ def test_the_stored_page_is_of_the_full_form_and_holds() -> None:
     page = (DOCS / "validity.md").read_text(encoding="utf-8")
     assert "full form: 50,000 draws" in page
     assert page.rstrip().endswith("All bounds hold.") and "FAILS" not in page
+    most = f"{100 * Scale(50_000, 1709, errors=2).at_most(0.05, 27):.2f}"
+    checks = re.findall(r"^- holds: (?:false (?:decisions|equivalence)|decisions in the wrong).*\(at most (.*) %\)$", page, re.MULTILINE)
+    assert checks.count(most) == 10 and set(checks) == {most, "5.97"}, "5 % and two standard errors, of 50,000 draws or of 2,000"
+    stated = validity.heading(Scale(50_000, 1709, errors=2)).partition("A bound on 5 %")[2].strip()
+    assert stated in page
 
 
 def test_simulated_figures_of_the_documents_are_those_of_the_stored_page() -> None:

@@ -115,7 +115,7 @@ class _Told:
                 told.sittings, told.fresh = told.sittings + 1, True
             else:
                 told._take(Line.model_validate(entry["line"]), entry["seconds"])
-        told._write({"sitting": told.sittings})
+        told._write({"sitting": told.sittings}, before="" if _ends_a_line(path) else "\n")
         told.fresh = True
         told.since = time.monotonic()
         return told
@@ -142,9 +142,14 @@ class _Told:
         self.seconds[line.epoch] = self.seconds.get(line.epoch, 0.0) + seconds
         self.total += seconds
 
-    def _write(self, entry: dict[str, object]) -> None:
+    def _write(self, entry: dict[str, object], before: str = "") -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(f"{before}{json.dumps(entry)}\n")
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether what comes next in a file stands on a line of its own."""
+    return not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
 
 
 def _provenance(settings: Settings, machine: Machine, sittings: int) -> Provenance:

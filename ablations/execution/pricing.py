@@ -22,7 +22,7 @@ def is_left(state: State, retry_failed: bool = False) -> bool:
 
 
 def prices(left: Iterable[Trial], queue: Iterable[Trial], store: Store, source: DataSource, machine: Machine) -> dict[str, float]:
-    """Seconds of each trial that is ``left``, by its key; trials of one config share a price.
+    """Seconds of each trial that is ``left``, by its key; trials of one config share a price, whatever their rates.
 
     It is the median over the trials of the ``queue`` that were trained with the same config on such a machine, executed alike; where there
     is none, a probe of the network. A network that fails in the probe has no price; its training will say why. Nor has a loop of a user's
@@ -68,7 +68,11 @@ def _stored(queue: Iterable[Trial], store: Store, machine: Machine) -> dict[str,
 
 
 def _recipe(trial: Trial) -> str:
-    return canonical(trial.config.tree())
+    """What the time of a trial depends on: of our own training all but the learning rate and the weight decay."""
+    tree = trial.config.tree()
+    if isinstance(trial.config, Config):
+        tree["train"] = {name: value for name, value in tree["train"].items() if name not in ("lr", "weight_decay")}
+    return canonical(tree)
 
 
 def makespan(seconds: Iterable[float], slots: int) -> float:

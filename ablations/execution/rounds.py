@@ -58,18 +58,35 @@ class Rounds:
             yield following
 
     def _ready(self, shares: Sequence[Share], new: Sequence[Share]) -> Round:
-        queue = trials(new)
-        left = [trial for trial in queue if is_left(self.store.state(trial.key), self.retry_failed)]
-        trained_here = [trial.config for trial in left if isinstance(trial.config, Config)]
-        for config in {config.data.model_dump_json(): config for config in trained_here}.values():
-            self.source.prepare(config)
-        engine = self.engine() if left else None
-        for share in new:
-            self.store.save_study(share.study)
         said = [sentence for share in new for sentence in share.said]
         said += [
             f"{one.study.name}: no second stage while trials of the first have no result."
             for one in shares
             if one.first_stage and one not in new
         ]
-        return Round([share.study for share in shares], queue, left, engine, tuple(said))
+        studies, saved = [share.study for share in shares], [share.study for share in new]
+        return ready(studies, saved, trials(new), self.engine, self.store, self.source, self.retry_failed, said)
+
+
+def ready(
+    studies: list[Study],
+    new: Sequence[Study],
+    queue: list[Trial],
+    engine: Callable[[], Engine],
+    store: Store,
+    source: DataSource,
+    retry_failed: bool,
+    said: Sequence[str] = (),
+) -> Round:
+    """A round of these trials, its data looked at and its engine made ready before the ``new`` studies are saved.
+
+    :raises InputError: for what is wrong with the data or the device.
+    """
+    left = [trial for trial in queue if is_left(store.state(trial.key), retry_failed)]
+    trained_here = [trial.config for trial in left if isinstance(trial.config, Config)]
+    for config in {config.data.model_dump_json(): config for config in trained_here}.values():
+        source.prepare(config)
+    chosen = engine() if left else None
+    for study in new:
+        store.save_study(study)
+    return Round(studies, queue, left, chosen, tuple(said))

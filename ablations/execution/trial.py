@@ -65,6 +65,9 @@ def compute(
     from senet_core.training.loop import fit
 
     dataset, facts = source.opened(trial.config)
+    arrays = source.arrays(dataset)
+    if trial.config.data.holdout:
+        arrays = arrays.without_test()  # so that nothing of it can be read by mistake
 
     def report(record: EpochRecord, seconds: float) -> None:
         on_epoch(Epoch(epoch=record.epoch, loss=record.loss, error=record.error, lr=record.lr), seconds)
@@ -72,7 +75,7 @@ def compute(
     outcome = fit(
         trial.config,
         trial.seed,
-        source.arrays(dataset),
+        arrays,
         facts,
         device=machine.device,
         execution=machine.execution,

@@ -25,7 +25,7 @@ this project's mirror (done, diverged, failed, interrupted, running), and those 
 _MANTISSA = r"\d+[.,]?\d*|[.,]\d+|\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d{1,3}(?:\.\d{3})+(?:,\d*)?"
 _NUMBER = re.compile(rf"[+-]?({_MANTISSA})(e[+-]?\d+)?(%?)", re.IGNORECASE)
 _SPACED = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d+)?(?!\d)")
-_SEED = re.compile(r"[+-]?0*(\d+)(?:[.,]0+)?")
+_SEED = re.compile(r"([+-]?\d+)(?:[.,]0+)?")
 
 
 def clean(text: str) -> str:
@@ -37,9 +37,14 @@ def clean(text: str) -> str:
 
 
 def seed_name(text: str) -> str:
-    """A seed as all tables write it: "3" for 3, 3.0 and 003; words stay words."""
+    """A seed as all tables write it: "3" for 3, 3.0 and 003, "-1" for −1; words stay words."""
     found = _SEED.fullmatch(clean(text))
     return str(int(found[1])) if found else " ".join(text.split())
+
+
+def number_like(texts: Sequence[str]) -> int:
+    """How many of the cells are numbers."""
+    return sum(_NUMBER.fullmatch(clean(text)) is not None for text in texts)
 
 
 def numbers(texts: Sequence[str], places: Sequence[str], column: str, comma: bool) -> list[float | None]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ablations.judging.cells import STATES, numbers, seed_name
+from ablations.judging.cells import STATES, number_like, numbers, seed_name
 from ablations.judging.table import Table
 from senet_core.errors import InputError, unknown
 
@@ -147,7 +147,7 @@ def variants(table: Table, name: str | None, reference: str, taken: Iterable[str
 def metric(table: Table, name: str | None, taken: Iterable[str]) -> Column:
     """The column of the numbers to judge: the one named, else the only one that holds numbers and nothing known.
 
-    :raises InputError: where there are none, or several.
+    :raises InputError: where there are none, or several. Where there would be one but for some cells, these are what it names.
     """
     if name is not None:
         return asked(table, name, "--metric")
@@ -161,6 +161,7 @@ def metric(table: Table, name: str | None, taken: Iterable[str]) -> Column:
     if len(found) == 1:
         return Column(table.columns[found[0]], table.column(found[0]))
     if not found:
+        _blame(table, candidates)
         raise InputError(f"'{table.source}' has no column of numbers beside the seeds; its columns are: {listed(table.columns)}.")
     raise InputError(f"Say which number is to be judged by --metric: {listed([table.columns[index] for index in found])}.")
 
@@ -204,6 +205,14 @@ def _numeric(table: Table, index: int) -> bool:
     except InputError:
         return False
     return any(value is not None for value in found)
+
+
+def _blame(table: Table, candidates: Sequence[int]) -> None:
+    """Raise what is wrong with the column that has the most numbers, if half of its cells or more are some."""
+    counts = {index: number_like(table.column(index)) for index in candidates}
+    most = max(counts, key=lambda index: counts[index], default=None)
+    if most is not None and counts[most] and 2 * counts[most] >= sum(bool(cell) for cell in table.column(most)):
+        numbers(table.column(most), [run.place for run in table.runs], table.columns[most], table.comma)
 
 
 def _in_names(table: Table) -> Column | None:

@@ -137,7 +137,7 @@ def _direction(metric: str, asked: bool | None) -> tuple[bool, str]:
 def _ordered(seeds: Iterable[str]) -> tuple[str, ...]:
     """Each seed once, by its number where all are numbers."""
     found = list(dict.fromkeys(seeds))
-    return tuple(sorted(found, key=int) if all(seed.isdecimal() for seed in found) else found)
+    return tuple(sorted(found, key=int) if all(seed.removeprefix("-").isdecimal() for seed in found) else found)
 
 
 def _unpaired(arms: Mapping[str, Arm], reference: str, order: Sequence[str]) -> list[str]:

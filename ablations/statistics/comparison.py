@@ -92,7 +92,8 @@ class Comparison:
     whole family; ``p`` is two-sided and for itself, ``adjusted`` is Holm's. ``smallest_delta`` is the smallest δ at which the two would be
     equivalent; None where no δ would do. ``word`` is the verdict; where it is None, ``reason`` says why; beside an "open" it says what
     stands in the way. ``needed`` is about how many seeds in all would settle an open one. ``look`` counts the look that decided, where
-    several were declared.
+    several were declared. ``deviation`` is the standard deviation of the paired differences that the intervals were made with, and
+    ``freedom`` its degrees of freedom: of all n pairs, or of those of a first stage; both None below two of them.
     """
 
     variant: str
@@ -109,6 +110,8 @@ class Comparison:
     reason: str = ""
     needed: int | None = None
     look: int | None = None
+    deviation: float | None = None
+    freedom: int | None = None
 
     @property
     def mean(self) -> float | None:
@@ -130,6 +133,7 @@ class Comparison:
             all=_negative(self.all),
             divergence=self.divergence.reversed() if self.divergence else None,
             word=_OPPOSITE[self.word] if self.word else None,
+            reason=_hindrance(self.divergence.reversed()) if self.divergence and self.word == "open" else self.reason,
         )
 
 
@@ -236,6 +240,8 @@ class _Look:
                 own=_estimate(found.interval(1 - self.rule.alpha), mean, n),
                 all=_estimate(wide, mean, n),
                 smallest_delta=None if tested.divergence or not found.error else float(found.smallest_delta(self.alpha)),
+                deviation=float(found.error) * math.sqrt(n),
+                freedom=int(found.freedom),
             )
         word, reason = self._word(tested, adjusted)
         if tested.p is not None and found is not None:
@@ -270,7 +276,7 @@ class _Look:
         if (adjusted <= self.alpha and not tested.by_mean) or rate <= self.alpha:
             more = counts.variant * counts.reference_n > counts.reference * counts.variant_n
             return ("worse" if more else "better"), ""
-        return "open", "an arm that diverges is not equivalent, and better only than one that diverges more"
+        return "open", _hindrance(counts)
 
     def _direction(self, mean: float) -> Literal["better", "worse"]:
         return "better" if (mean < 0) == self.lower_is_better else "worse"
@@ -285,6 +291,12 @@ class _Look:
 
 
 _NEGLIGIBLE: Mapping[Word, Word] = {"better": "better but negligible", "worse": "worse but negligible"}
+
+
+def _hindrance(counts: Divergence) -> str:
+    """Why a comparison with divergence stays open."""
+    rule = "an arm that diverges is not equivalent, and better only than one that diverges more"
+    return rule if counts.variant else f"its reference diverged, and {rule}"
 
 
 @dataclass(frozen=True)

@@ -213,14 +213,22 @@ def simultaneous(difference: Difference, adjusted: Array, family: int, alpha: fl
     """Intervals for a whole family that agree with Holm's decisions: 0 is outside of exactly those that it rejects.
 
     They are Bonferroni's, each at 1 - alpha / family, which cover all at once with 1 - alpha. Holm may reject what its interval still
-    includes 0 in; the near end then stands at 0 (and 0 itself is outside), the far end stays. Intervals that are both informative and
-    exactly as sharp as Holm do not exist (Strassburger and Bretz 2008).
+    includes 0 in; the near end then stands at 0 (and 0 itself is outside), the far end stays; what they cover then is ``joint_coverage``.
+    Intervals that are both informative and exactly as sharp as Holm do not exist (Strassburger and Bretz 2008).
     """
     low, high = difference.interval(1 - alpha / family)
     clear = adjusted <= alpha
     return np.where(clear & (difference.mean > 0), np.maximum(low, 0.0), low), np.where(
         clear & (difference.mean < 0), np.minimum(high, 0.0), high
     )
+
+
+def joint_coverage(family: int, alpha: float = 0.05) -> float:
+    """The least chance that the intervals of ``simultaneous`` cover all differences of a family at once.
+
+    Of K declared looks, each at alpha / K, it holds for the intervals of all looks together.
+    """
+    return 1 - alpha * (2 - 1 / family)
 
 
 # -- what an arm's seeds say besides

@@ -153,6 +153,8 @@ def difference_components(study: Study, arms: Arms, right: Right) -> tuple[Image
     """
     tables, found = _Tables(study, arms, right), []
     for pair in family(study):
+        if not arms.keys() >= {*pair}:  # an effect of crossed factors, whose sides are no variants
+            continue
         seeds = tables.seeds(*pair)
         if len(seeds) >= 2:
             found.append(_image_noise(*pair, tables.of(pair.variant, seeds) - tables.of(pair.reference, seeds)))

@@ -9,26 +9,19 @@ from __future__ import annotations
 import math
 
 from ablations.statistics.estimation import Estimate
-from ablations.statistics.rounding import NONE, number
+from ablations.statistics.rounding import NONE, number, with_half_width, with_interval
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """ "0.9132 ± 0.0021", without the half-width below two seeds."""
-    if estimate.mean is None:
-        return NONE
-    places = decimals(estimate.mean, estimate.half_width)
-    return number(estimate.mean, places) + ("" if estimate.half_width is None else f" ± {number(estimate.half_width, places)}")
+    """ "0.9132 ± 0.0021", without the half-width below two seeds and where there was no spread."""
+    return NONE if estimate.mean is None else with_half_width(estimate, decimals(estimate.mean, estimate.half_width))
 
 
 def difference_text(difference: Estimate) -> str:
-    """ "+0.0042 [+0.0010, +0.0074]", without the interval below three pairs."""
+    """ "+0.0042 [+0.0010, +0.0074]", without the interval where there is none; one of no width is none, it only saw no spread."""
     if difference.mean is None:
         return NONE
-    places = decimals(difference.mean, difference.half_width or abs(difference.mean))
-    mean = number(difference.mean, places, sign=True)
-    if difference.low is None or difference.high is None:
-        return mean
-    return f"{mean} [{number(difference.low, places, sign=True)}, {number(difference.high, places, sign=True)}]"
+    return with_interval(difference, decimals(difference.mean, difference.half_width or abs(difference.mean)))
 
 
 def decimals(value: float, half_width: float | None) -> int:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from ablations.crossing import effects
 from ablations.statistics.comparison import FEWEST, Arm, Pair
 from ablations.statistics.noise import deviation_interval
 from ablations.statistics.power import power_of_difference, power_of_equivalence, resolvable, seeds_for, stein_seeds
 from ablations.statistics.two_stage_power import TwoStage
-from ablations.statistics.verdicts import family, rule
+from ablations.statistics.verdicts import arm_name, family, members, rule, whole
 from ablations.study import Precision, Study
 from ablations.suite import Claim, Contrast
 
@@ -113,20 +114,20 @@ def prospects(study: Study, arms: Mapping[str, Arm], seeds: int | None = None, s
 
     ``arms`` holds every variant by its name, with what is stored of it. ``stated`` is the standard deviation of one arm over seeds in
     percentage points, for a study of which nothing is known: two arms then differ by sqrt(2) times that, their seed correlation taken
-    as 0.
+    as 0. Effects of crossed factors are means of such differences, and by so much less noisy.
     """
-    pairs = family(study)
+    pairs, arms = family(study), whole(study, arms)
     noise = _noise(study, arms, pairs, stated)
     test = _Test(study.delta, rule(study).alpha / rule(study).planned, len(pairs), study.precision)
     found = {}
     for pair in pairs:
-        asked = set(study.variant(pair.variant).keys) & set(study.variant(pair.reference).keys)
+        asked = set.intersection(*(set(study.variant(name).keys) for name in members(study, *pair)))
         diverged = len(asked & (arms[pair.variant].diverged | arms[pair.reference].diverged))
         n = (len(asked) if seeds is None else seeds) - diverged
         found[frozenset(pair)] = test.prospect(pair, n, noise[pair], diverged)
 
     def networks(contrast: Contrast) -> frozenset[str]:
-        return frozenset((study.network(contrast.variant), study.network(contrast.reference)))
+        return frozenset((arm_name(study, contrast.variant), arm_name(study, contrast.reference)))
 
     claimed = {networks(contrast) for claim in study.claims for contrast in claim.contrasts}
     return Prospects(
@@ -200,14 +201,15 @@ def weakest(parts: Iterable[Prospect]) -> Prospect | None:
 
 def _noise(study: Study, arms: Mapping[str, Arm], pairs: Sequence[Pair], stated: float | None) -> dict[Pair, Noise | None]:
     """What is known of each comparison's noise. Differences without any spread are as good as none: nothing could be tested with them."""
-    differences = {pair: _differences(study, arms, pair) for pair in pairs}
+    scales = {Pair(one.plus.name, one.minus.name): one.scale for one in effects(study.crossed)}
+    differences = {pair: [one / scales.get(pair, 1.0) for one in _differences(study, arms, pair)] for pair in pairs}
     spreads = {pair: Spread(len(values), _deviation(values)) for pair, values in differences.items() if len(values) >= 2}
     shared = pooled(spreads) or (None if stated is None else Noise(stated * math.sqrt(2), "stated"))
     known: dict[Pair, Noise | None] = dict.fromkeys(pairs, shared)
     for pair, spread in spreads.items():
         if spread.pairs >= FEWEST and spread.deviation > 0:
             known[pair] = Noise(spread.deviation, "own", spread.pairs, spread.pairs - 1)
-    return known
+    return {pair: one and replace(one, deviation=one.deviation * scales.get(pair, 1.0)) for pair, one in known.items()}
 
 
 def _differences(study: Study, arms: Mapping[str, Arm], pair: Pair) -> list[float]:

@@ -30,26 +30,47 @@ def number(value: float, places: int, sign: bool = False) -> str:
     return text.lstrip("+-") if zero else text.replace("-", "−")
 
 
+def rounded_up(value: float, places: int = 2) -> str:
+    """A bound above 0 in so many decimals, rounded up, so that it is one."""
+    return number(math.ceil(value * 10**places - 1e-9) / 10**places, places)
+
+
 def error_text(error: Estimate) -> str:
-    """ "5.21 ± 0.34", without the half-width below two seeds."""
-    if error.mean is None:
-        return NONE
-    places = decimals(error.half_width)
-    spread = "" if error.half_width is None else f" ± {number(error.half_width, places)}"
-    return number(error.mean, places) + spread
+    """ "5.21 ± 0.34", without the half-width below two seeds and where there was no spread."""
+    return NONE if error.mean is None else with_half_width(error, decimals(error.half_width))
 
 
 def difference_text(difference: Estimate | None) -> str:
     """ "+0.42 [+0.10, +0.74]", without the interval below two pairs; one of no width is none, it only saw no spread."""
-    if difference is None or difference.mean is None:
-        return NONE
-    places = decimals(difference.half_width)
+    return NONE if difference is None or difference.mean is None else with_interval(difference, decimals(difference.half_width))
+
+
+def with_half_width(estimate: Estimate, places: int) -> str:
+    """A mean in so many decimals with its half-width, if it has one: no spread at all says nothing of how sure the mean is."""
+    assert estimate.mean is not None
+    mean = number(estimate.mean, places)
+    return f"{mean} ± {number(estimate.half_width, places)}" if estimate.half_width else mean
+
+
+def with_interval(difference: Estimate, places: int) -> str:
+    """A difference in so many decimals with its interval, if it has one, or with the words that there was no spread."""
+    assert difference.mean is not None
     mean = number(difference.mean, places, sign=True)
-    if difference.low is None or difference.high is None:
+    if difference.half_width is None:
         return mean
-    if difference.low == difference.high:
-        return f"{mean} (no spread)"
-    return f"{mean} [{number(difference.low, places, sign=True)}, {number(difference.high, places, sign=True)}]"
+    return f"{mean} {interval_text(difference, places)}" if difference.half_width else f"{mean} (no spread)"
+
+
+def interval_text(difference: Estimate, places: int) -> str:
+    """ "[+0.10, +0.74]"; an end that was put at 0 is open, because 0 itself is outside: "(0, +0.74]"."""
+    assert difference.low is not None and difference.high is not None
+    low, high = (number(end, places, sign=True) for end in (difference.low, difference.high))
+    return f"{'(0' if difference.low == 0 else f'[{low}'}, {'0)' if difference.high == 0 else f'{high}]'}"
+
+
+def open_ended(difference: Estimate) -> bool:
+    """Whether the interval has an end that was put at 0."""
+    return bool(difference.half_width) and 0 in (difference.low, difference.high)
 
 
 def spoken_for(difference: Estimate) -> Estimate:

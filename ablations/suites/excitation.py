@@ -27,7 +27,7 @@ def excitation(setting: Setting) -> Suite:
                 contrasts=(Contrast(variant="tanh", reference="sigmoid", expect="worse"),),
             ),
             Claim(
-                text="ReLU is dramatically worse than the sigmoid, and worse than no SE at all.",
+                text="ReLU is worse than the sigmoid, and worse than no SE at all.",
                 contrasts=(
                     Contrast(variant="relu", reference="sigmoid", expect="worse"),
                     Contrast(variant="relu", reference="none", expect="worse"),

@@ -158,7 +158,7 @@ def parent_record(picture: Picture, variant: StudyVariant, running: bool) -> Run
         "difference": difference_of(study, comparison),
         "p": p_text(comparison.adjusted if comparison else None),
         "smallest_delta": delta_of(study, comparison),
-        "verdict": verdict_text(comparison, is_reference),
+        "verdict": "cell" if variant.levels and comparison is None else verdict_text(comparison, is_reference),
     }
     tags = _tags(study, variant, "parent") | {f"ablate.{name}": text for name, text in told.items() if text != NONE}
     return RunRecord(

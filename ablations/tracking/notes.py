@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ablations.statistics import own_unit
 from ablations.statistics.comparison import FEWEST, Comparison
 from ablations.statistics.estimation import Estimate
-from ablations.statistics.rounding import NONE, difference_text, error_text, number, p_text, spoken_for
+from ablations.statistics.rounding import NONE, difference_text, error_text, number, p_text, rounded_up, spoken_for
 from ablations.study import Study, StudyVariant
 from senet_core.seeds import seed_label
 
@@ -40,11 +40,11 @@ def difference_of(study: Study, comparison: Comparison | None) -> str:
 
 
 def delta_of(study: Study, comparison: Comparison | None) -> str:
-    """ "±0.56", the smallest δ at which the two would be equivalent; a dash below three pairs, and with a divergence."""
+    """ "±0.56", the smallest δ at which the two would be equivalent, rounded up; a dash below three pairs, and with a divergence."""
     if comparison is None or comparison.n < FEWEST or comparison.divergence or comparison.smallest_delta is None:
         return NONE
     delta = comparison.smallest_delta
-    return f"±{number(delta, 2) if study.metric is None else own_unit.rounded_up(delta)}"
+    return f"±{rounded_up(delta) if study.metric is None else own_unit.rounded_up(delta)}"
 
 
 def verdict_text(comparison: Comparison | None, is_reference: bool) -> str:
@@ -80,6 +80,7 @@ def _finding(study: Study, variant: StudyVariant, error: Estimate, comparison: C
     measured = _measured(study, error)
     if comparison is None:
         role = "the reference of this study" if variant.same_as is None else f"the same network as {plain(variant.same_as)}"
+        role = "a cell of crossed factors, compared by their effects," if variant.levels else role
         return f"**{name}** is {role} and {measured}."
     opening = f"**{name}** {measured}."
     if comparison.word is None:

@@ -1,0 +1,186 @@
+"""Which designs a search has proposed, who trains them and what they gave: an Optuna study in the workspace's database or a server's.
+
+Optuna only keeps the books. A design is written there in one transaction, whole, before it is trained; what is proposed is worked out
+without it (``ablations.search.sampler``). Several drivers, and with a server several machines, share one search: a design belongs to the
+first that claims it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.search.sampler import parameters, quiet
+from ablations.search.space import Design, Level, Space
+from senet_core.config import canonical, flat
+from senet_core.errors import InputError
+from senet_core.files import publish_text
+
+if TYPE_CHECKING:
+    import optuna
+
+DECLARED, DESIGN, KEY, OWNER, ERRORS = "declared", "design", "key", "owner", "errors"
+FILE = "searches.db"
+DIVERGED = 100.0
+"""The error (%) of a training that diverged, for who compares: no design is worse."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One design of a search.
+
+    ``number`` counts from 0; ``key`` is that of its trial with the whole schedule; ``owner`` is the workspace that trains it, None while
+    nobody does. Once it is ``over``, ``errors`` are those of the rungs that it reached (%; None where the training diverged) and ``cost``
+    is its other objective; an entry that is over without errors failed.
+    """
+
+    number: int
+    design: dict[str, Level]
+    key: str
+    owner: str | None
+    over: bool
+    errors: tuple[float | None, ...] = ()
+    cost: int = 0
+
+    def values(self, rung: int = -1) -> tuple[float, float] | None:
+        """Both objectives as a sampler takes them, the error that of a rung (the last one reached); None where it has none there."""
+        if not self.over or not self.errors or rung >= len(self.errors):
+            return None
+        error = self.errors[rung]
+        return (DIVERGED if error is None else error, float(self.cost))
+
+
+class Ledger:
+    """The books of one search."""
+
+    def __init__(self, study: optuna.Study, space: Space) -> None:
+        self._study, self._space = study, space
+
+    def entries(self) -> list[Entry]:
+        """All designs in the order of their numbers; one that another driver had proposed a moment before is left out."""
+        found: list[Entry] = []
+        known: set[str] = set()
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.user_attrs[KEY] not in known:
+                known.add(trial.user_attrs[KEY])
+                found.append(self._entry(trial, len(found)))
+        return found
+
+    def _entry(self, trial: optuna.trial.FrozenTrial, number: int) -> Entry:
+        of, over = trial.user_attrs, trial.state.is_finished()
+        told = (tuple(of.get(ERRORS, ())), int(trial.values[1])) if trial.state.name == "COMPLETE" and trial.values else ((), 0)
+        return Entry(number, dict(of[DESIGN]), of[KEY], of.get(OWNER), over, *told)
+
+    def add(self, design: Design, key: str) -> None:
+        """Write a design that nobody trains yet; if another driver has written the same meanwhile, it counts once."""
+        with quiet() as optuna:
+            values, distributions = parameters(self._space, design)
+            attributes = {DESIGN: dict(design), KEY: key}
+            state = optuna.trial.TrialState.WAITING
+            frozen = optuna.trial.create_trial(state=state, params=values, distributions=distributions, user_attrs=attributes)
+            self._study.add_trial(frozen)
+
+    def claim(self, key: str, owner: str) -> bool:
+        """Take a design that nobody trains; False where somebody was faster."""
+        with quiet() as optuna:
+            trial = self._trial(key)
+            if not self._study._storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.RUNNING):
+                return False
+            self._study._storage.set_trial_user_attr(trial._trial_id, OWNER, owner)
+            return True
+
+    def take_over(self, key: str, owner: str) -> None:
+        """Train what another workspace has claimed."""
+        self._study._storage.set_trial_user_attr(self._trial(key)._trial_id, OWNER, owner)
+
+    def tell(self, key: str, errors: Sequence[float | None], cost: int) -> None:
+        """Write down what a design gave on each rung, and its cost; no errors for one that failed. What is over stays as it is."""
+        with quiet() as optuna:
+            trial, storage = self._trial(key), self._study._storage
+            if trial.state.is_finished():
+                return
+            if not errors:
+                storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.FAIL)
+                return
+            storage.set_trial_user_attr(trial._trial_id, ERRORS, list(errors))
+            last = DIVERGED if errors[-1] is None else errors[-1]
+            storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.COMPLETE, (last, float(cost)))
+
+    def _trial(self, key: str) -> optuna.trial.FrozenTrial:
+        return next(trial for trial in self._study.get_trials(deepcopy=False) if trial.user_attrs[KEY] == key)
+
+
+def opened(name: str, uri: str, space: Space, declared: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Ledger, dict[str, Any]]:
+    """The ledger of a search, begun if there is none of that name, and what it was declared with. What is None in ``declared`` is as it was
+    declared before, else as in ``defaults``.
+
+    :raises InputError: where the search was begun with another space, recipe or rule, where the database cannot be used, or where Optuna is
+        not installed.
+    """
+    with quiet() as optuna:
+        try:
+            storage = optuna.storages.RDBStorage(uri, engine_kwargs={"connect_args": {"timeout": 60}} if uri.startswith("sqlite") else None)
+            study = optuna.create_study(storage=storage, study_name=name, directions=["minimize", "minimize"], load_if_exists=True)
+            before = study.user_attrs.get(DECLARED)
+            rest = json.loads(before) if before is not None else defaults
+            agreed = {what: rest[what] if value is None else value for what, value in declared.items()}
+            text = canonical(agreed)
+            if before is None:
+                study.set_user_attr(DECLARED, text)
+        except ImportError as error:
+            raise InputError(f"The database of --storage needs a driver that is not installed: {error}.") from None
+        except Exception as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"The database of the search cannot be used: {_told(error)}") from None
+    if before is not None and before != text:
+        raise InputError(_changed(name, json.loads(before), json.loads(text)))
+    return Ledger(study, space), json.loads(text)
+
+
+def _told(error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+
+
+def _changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    told = [_difference(what, before.get(what), now[what]) for what in now if before.get(what) != now[what]]
+    return (
+        f"The search '{name}' was begun with something else: {'; '.join(told)}. Put it back to go on with that search, or begin another "
+        "one with --name."
+    )
+
+
+def _difference(what: str, before: Any, now: Any) -> str:
+    if what == "factors" and isinstance(before, list):
+        old, new = ({factor["name"]: factor for factor in factors} for factors in (before, now))
+        for factor in [*old, *new]:
+            if factor not in new or factor not in old:
+                return f"the factor '{factor}' is {'new' if factor in new else 'gone'}"
+            if old[factor] != new[factor]:
+                field = next(field for field in new[factor] if old[factor].get(field) != new[factor][field])
+                return f"the factor '{factor}' had {field} {canonical(old[factor].get(field))} and has {canonical(new[factor][field])}"
+        return "the factors stand in another order"
+    if isinstance(before, dict) and isinstance(now, dict):
+        old, new = flat(before), flat(now)
+        path = next(path for path in [*new, *old] if old.get(path) != new.get(path))
+        return f"{what}: {path} was {canonical(old.get(path))} and is {canonical(new.get(path))}"
+    return f"{what} was {canonical(before)} and is {canonical(now)}"
+
+
+def place(root: Path) -> str:
+    """The name under which a workspace claims designs: a random one, the same for all drivers of the workspace."""
+    file = root / "place"
+    if not file.exists():
+        import uuid
+
+        publish_text(file, uuid.uuid4().hex[:12])
+    return file.read_text(encoding="utf-8").strip()
+
+
+def default_uri(root: Path) -> str:
+    """The workspace's own database."""
+    return f"sqlite:///{(root / FILE).resolve()}"

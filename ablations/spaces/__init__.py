@@ -1,0 +1,1 @@
+"""The spaces that a search can go through, one in each file."""
