@@ -157,8 +157,8 @@ def _caption(study: Study, tuned: Tuned) -> str:
     mark = f" {EDGE}: the best is at the edge of what was tried." if _edges(tuned) else ""
     return (
         f"{plain(study.title)}: top-1 error (%) on the {images_text(study)} and differences in points, at the shared setting "
-        f"({plain(tuned.points[0].text)}) and at each variant's own; errors with 95 % intervals, differences with those that cover all of "
-        f"their study together (from {FEWEST} pairs of seeds on).{mark}"
+        f"({plain(tuned.points[0].text)}) and at each variant's own; errors with 95 % intervals, differences with those of their "
+        f"study's family (from {FEWEST} pairs of seeds on).{mark}"
     )
 
 

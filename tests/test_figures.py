@@ -54,7 +54,7 @@ FIGURES: dict[str, Callable[[Reading], Figure]] = {
     "pareto": lambda one: pareto_figure(one.rows(), "Top-1 error (%)"),
     "curves": lambda one: curves_figure(one.curves(), "SE"),
     "overview": lambda one: overview_figure([one, one]),
-    "seeds": lambda one: seeds_needed_figure(0.3, 17, 0.5, 3),
+    "seeds": lambda one: seeds_needed_figure(0.3, 17, 0.5, 3, 0.05),
 }
 
 
@@ -130,7 +130,7 @@ def test_formats_draw_what_they_need(reading: Reading) -> None:
         (["md"], {"svg", "png"}), (["html"], {"svg"}), (["pdf"], {"live"}), (["md", "pdf"], {"svg", "png", "live"}), (["tex"], set()),
     ):  # fmt: skip
         with style():
-            one = drawn(seeds_needed_figure(0.3, 17, 0.5, 3), formats)
+            one = drawn(seeds_needed_figure(0.3, 17, 0.5, 3, 0.05), formats)
         assert {kind for kind in ("svg", "png", "live") if getattr(one, kind) is not None} == kinds
     assert drawings(reading, ["tex", "csv"]) == {}
 
