@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ablations.store import Store
 from ablations.study import Search, SearchedDesign, Study
 from report.captions import KEYS, Captions, errors_caption, images_text
 from report.figures import Drawing, drawn, style
-from report.numbers import plain
+from report.numbers import line, plain
 from report.publishing import Document, Published, publish, write_files
 from report.raw import csv_text
 from report.recipe import recipe
@@ -52,8 +52,8 @@ def summary(study: Study) -> str:
     """The front in columns, for a terminal."""
     search = _search(study)
     lines = [("Design", "Choices", UNITS[search.cost], "Held-out top-1 error (%)")]
-    lines += [(_name(one), _choices(one, search) or "the default", f"{one.cost:,}", _error(one)) for one in _shown(search)]
-    return f"{_counted(search)}\n{in_columns(lines)}"
+    lines += [(_name(one), _choices(one, search, line) or "the default", f"{one.cost:,}", _error(one)) for one in _shown(search)]
+    return f"{_counted(search, line)}\n{in_columns(lines)}"
 
 
 def _search(study: Study) -> Search:
@@ -103,13 +103,13 @@ def _page(reading: Reading, search: Search, store: Store, figure: bool) -> str:
     return "\n\n".join([*parts, numbers.table(KEYS), *keys(reading)]) + "\n"
 
 
-def _counted(search: Search) -> str:
-    """How many designs there are, in words."""
+def _counted(search: Search, shown: Callable[[str], str] = plain) -> str:
+    """How many designs there are, in words; ``shown`` makes of the space's name what its reader sees."""
     states = Counter(one.state for one in search.designs)
     told = [f"{states[state]} {words}" for state, words in _COUNTED.items() if states[state]]
     count = len(search.designs)
     were = "design of the space {} was" if count == 1 else "designs of the space {} were"
-    return f"{count} {were.format(plain(search.space))} looked at: {', '.join(told)}."
+    return f"{count} {were.format(shown(search.space))} looked at: {', '.join(told)}."
 
 
 _COUNTED: Mapping[State, str] = {
@@ -258,20 +258,18 @@ def _name(one: SearchedDesign) -> str:
     return "default" if one.number == 0 else f"design {one.number}"
 
 
-def _choices(one: SearchedDesign, search: Search) -> str:
+def _choices(one: SearchedDesign, search: Search, shown: Callable[[str], str] = plain) -> str:
     """What a design chooses otherwise than the default, in words."""
     default = search.designs[0].choices
-    return "; ".join(f"{plain(name)}: {_told(value)}" for name, value in one.choices.items() if default.get(name) != value)
+    return "; ".join(f"{shown(name)}: {_told(value, shown)}" for name, value in one.choices.items() if default.get(name) != value)
 
 
-def _told(value: Any) -> str:
+def _told(value: Any, shown: Callable[[str], str] = plain) -> str:
     if value is None:
         return NONE
-    return (
-        f"{value:.3g}"
-        if isinstance(value, float)
-        else plain({True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value)
-    )
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else shown(str(value))
 
 
 def _error(one: SearchedDesign) -> str:
@@ -282,10 +280,10 @@ def _raw(search: Search) -> list[dict[str, Any]]:
     """A line a design."""
     found = []
     for one in search.designs:
-        line: dict[str, Any] = {"design": one.number, "state": one.state, search.cost: one.cost}
-        line |= {
+        row: dict[str, Any] = {"design": one.number, "state": one.state, search.cost: one.cost}
+        row |= {
             f"error at {epochs} epochs": one.errors[place] if place < len(one.errors) else None
             for place, epochs in enumerate(search.epochs)
         }
-        found.append(line | {name: one.choices.get(name) for name, _ in search.factors})
+        found.append(row | {name: one.choices.get(name) for name, _ in search.factors})
     return found

@@ -342,7 +342,8 @@ def test_the_page_shows_the_front_the_confirmation_and_every_design(tmp_path: Pa
     own = (tmp_path / "pages" / study.name / "report.md").read_text()
     assert "ablate search small" in own and "--seed-list 1,2,3" in own and "held-out training images at seed 0" in own
     assert (tmp_path / "pages" / search.name / "front.png").stat().st_size > 5000
-    assert "default" in summary(search.store.study(search.name), search.store)
+    told_ = summary(search.store.study(search.name), search.store)
+    assert "24 designs of the space small were looked at" in told_ and "default" in told_
     rows = (tmp_path / "pages" / search.name / "designs.csv").read_text().splitlines()
     assert len(rows) == 25
 
