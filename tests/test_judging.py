@@ -21,6 +21,8 @@ from ablations.judging.cells import numbers, seed_name
 from ablations.judging.columns import lower_is_better
 from ablations.judging.judge import Asked, Judgement, judge
 from ablations.judging.table import read_csv
+from ablations.statistics.estimation import interval
+from ablations.statistics.rounding import error_text
 from ablations.store import Store
 from report.judgement import markdown, write
 from report.judgement_words import text
@@ -611,4 +613,4 @@ def test_this_projects_own_experiment_gives_what_its_store_holds(tmp_path: Path,
     for variant in store.study(name).variants:
         results = [store.result(key) for key in variant.keys.values()]
         errors = [result.errors.top1 for result in results if result and result.errors]
-        assert re.search(rf"^{variant.name} +{len(errors)} +{sum(errors) / len(errors):.2f} ±", out, re.MULTILINE)
+        assert re.search(rf"^{variant.name} +{len(errors)} +{error_text(interval(errors))}  ", out, re.MULTILINE)

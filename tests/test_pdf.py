@@ -15,6 +15,7 @@ from pypdf import PdfReader
 from test_formats import NASTY, STUDIES, in_one_line
 from test_report import WRONG, key, make_store, make_study
 
+from ablations.statistics.comparison import FEWEST
 from ablations.statistics.rounding import difference_text, error_text, number
 from ablations.store import Store
 from report.captions import Captions
@@ -58,7 +59,8 @@ def test_the_numbers_of_the_store_can_be_searched(tmp_path: Path) -> None:
         for row in rows(store.study(name), store):
             told = [f"{row.parameters:,}", error_text(row.error), str(row.published)]
             if row.comparison is not None and row.comparison.mean is not None:
-                told.append(number(row.comparison.mean, 2, sign=True))
+                shown = row.comparison.n >= FEWEST
+                told.append(difference_text(row.comparison.all) if shown else number(row.comparison.mean, 2, sign=True))
             assert all(part in text for part in told), row.variant
         study = store.study(name)
         assert all(cell in text for variant in study.variants for cell in variant.keys.values())
