@@ -170,6 +170,21 @@ def test_the_sampler_looks_where_errors_are_low() -> None:
     assert np.mean(late) < 4  # chance gives 5.5
 
 
+def test_where_the_sampler_repeats_itself_the_nearest_new_design_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"shape": "deep", "size": 2, "count": 3}
+    monkeypatch.setattr("ablations.search.sampler._drawn", lambda *given: dict(wanted))
+    found = space(SHAPE, SIZE, COUNT)
+    tried = [Tried(found.default, (1.0, 1.0)), Tried(wanted, (0.0, 0.0))]
+    order = []
+    while (design := propose(found, tried, number=len(tried), seed=0, identity=lambda one: canonical(dict(one)))) is not None:
+        order.append(design)
+        tried.append(Tried(design, (1.0, 1.0)))
+    assert {one["size"] for one in order[:2]} == {1, 4} and all(one["count"] == 3 for one in order[:2]), "a third of the way along sizes"
+    assert order[2] == {"shape": "deep", "size": 2, "count": 2}, "half of the way along counts"
+    assert [one["shape"] for one in order[-3:]] == ["flat"] * 3, "another shape, and no count at all"
+    assert len(order) == found.size() - 2
+
+
 # -- rungs and the front
 
 

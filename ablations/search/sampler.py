@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 Name = Literal["tpe", "random"]
 SAMPLERS: tuple[Name, ...] = ("tpe", "random")
 DRAWS = 50
-"""How often a sampler may propose what is known already, before a new design is drawn from all that are left."""
+"""How often chance, or a sampler in a space without end, may propose what is known already."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,15 @@ def propose(
     :raises InputError: where Optuna is not installed, and the sampler is one of its own.
     """
     known = {identity(one.design) for one in tried}
+    listed = space.size() < MANY
     for draw in range(DRAWS):
-        design = _drawn(space, tried, seed_of(seed, number, draw), sampler)
+        at = seed_of(seed, number, draw)
+        design = _drawn(space, tried, at, sampler)
         if identity(design) not in known:
             return design
-    return _rest(space, known, identity, np.random.default_rng(seed_of(seed, number, DRAWS)))
+        if listed and sampler == "tpe":
+            return _new(space, known, identity, np.random.default_rng(at), design)
+    return _new(space, known, identity, np.random.default_rng(seed_of(seed, number, DRAWS))) if listed else None
 
 
 def seed_of(seed: int, number: int, draw: int) -> int:
@@ -60,12 +63,40 @@ def seed_of(seed: int, number: int, draw: int) -> int:
     return int.from_bytes(hashlib.sha256(canonical([seed, number, draw]).encode()).digest()[:4], "big")
 
 
-def _rest(space: Space, known: set[str], identity: Callable[[Design], str], rng: np.random.Generator) -> dict[str, Level] | None:
-    """One of the designs that are left, drawn evenly; None where there is none, or they cannot be counted."""
-    if space.size() >= MANY:
-        return None
-    left = {name: design for design in islice(space.designs(), MANY) if (name := identity(design)) not in known}
-    return left[sorted(left)[rng.integers(len(left))]] if left else None
+def _new(
+    space: Space, known: set[str], identity: Callable[[Design], str], rng: np.random.Generator, near: Design | None = None
+) -> dict[str, Level] | None:
+    """One of the designs that are left, drawn evenly, of those that are nearest to ``near`` where that is given; None where none is left.
+
+    A sampler that is sure of what is good proposes what it has seen. Asking it again and again ends in chance; the nearest new design is
+    worth more (``benchmarks/search_efficiency.py``), and costs one question.
+    """
+    by_distance: dict[float, list[dict[str, Level]]] = {}
+    for design in space.designs():
+        by_distance.setdefault(0.0 if near is None else _distance(space, near, design), []).append(design)
+    for _, alike in sorted(by_distance.items()):
+        left: dict[str, dict[str, Level]] = {}
+        for design in alike:
+            if (name := identity(design)) not in known:
+                left.setdefault(name, design)
+        if left:
+            return list(left.values())[rng.integers(len(left))]
+    return None
+
+
+def _distance(space: Space, one: Design, other: Design) -> float:
+    """The sum over factors: of two levels in an order, or numbers of a range, the share of the way that lies between them; of other
+    different ones 1."""
+    return round(sum(_apart(factor, one.get(factor.name), other.get(factor.name)) for factor in space.factors), 9)
+
+
+def _apart(factor: Factor, one: Level | None, other: Level | None) -> float:
+    if one == other:
+        return 0.0
+    if one is None or other is None or not (factor.is_range or factor.ordered):
+        return 1.0
+    places: list[Level] = list(factor.levels) if factor.levels else list(range(int(factor.low or 0), int(factor.high or 0) + 1))
+    return abs(places.index(one) - places.index(other)) / (len(places) - 1)
 
 
 def _drawn(space: Space, tried: Sequence[Tried], seed: int, sampler: Name) -> dict[str, Level]:
