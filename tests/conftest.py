@@ -1,4 +1,4 @@
-"""What several test files share: a tiny data set, and the real images where they are."""
+"""What several test files share: the command line, a tiny data set, and the real images where they are."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import Ablate
 from stored_study import make_study
 
+import runner
 from ablations.store import Store
 from ablations.tracking.place import tracking_uri
 from ablations.tracking.tracker import MlflowTracker
@@ -31,6 +33,18 @@ def real_images() -> Path:
     if not IMAGES.is_dir():
         pytest.skip(f"the real images are not in {IMAGES.relative_to(IMAGES.parent.parent)}")
     return IMAGES
+
+
+@pytest.fixture
+def ablate(capsys: pytest.CaptureFixture[str]) -> Ablate:
+    """Run a command line in this process; returns exit code, output, error output."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        code = runner.main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
 
 
 @pytest.fixture(scope="session")

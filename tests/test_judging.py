@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from command_line import Ablate
 from scipy.stats import ttest_rel
 
-import runner
 from ablations.judging.cells import numbers, seed_name
 from ablations.judging.columns import lower_is_better
 from ablations.judging.judge import Asked, Judgement, judge
@@ -34,7 +34,6 @@ SE = [5.90, 6.02, 5.81, 5.77, 5.99]
 ECA = [6.20, 6.61, 6.33, 6.08, 6.38]
 ARMS = {"none": NONE, "se": SE, "eca": ECA}
 Write = Callable[..., Path]
-Ablate = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -47,18 +46,6 @@ def file(tmp_path: Path) -> Write:
         return path
 
     return written
-
-
-@pytest.fixture
-def ablate(capsys: pytest.CaptureFixture[str]) -> Ablate:
-    """Run a command line in this process; returns exit code, output, error output."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        code = runner.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def quoted(rows: Sequence[Sequence[object]]) -> str:

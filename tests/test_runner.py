@@ -10,12 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Ablate
 
 import runner
 from ablations.store import Store
@@ -23,20 +23,6 @@ from ablations.store import Store
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--preset", "smoke", "--train.epochs", "2", "--data.train", "400", "--data.test", "200", "--threads", "1"]
 SHAPE = ["--net.units", "1,1", "--net.widths", "16,32", "--net.stem", "16"]
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def ablate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line in this process; returns exit code, output, error output."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-    def call(*words: object) -> tuple[int, str, str]:
-        code = runner.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +48,7 @@ def outside(result: Path) -> dict[str, Any]:
     return {name: value for name, value in tree.items() if name not in ("provenance", "timing")}
 
 
-def test_suites_that_share_a_trial_train_it_once_and_a_second_call_trains_nothing(finished: Path, ablate: Run) -> None:
+def test_suites_that_share_a_trial_train_it_once_and_a_second_call_trains_nothing(finished: Path, ablate: Ablate) -> None:
     store = Store(finished)
     assert len(store.keys()) == 2 * 5, "max, average = sigmoid, none, relu, tanh"
     before = {path: path.stat().st_mtime_ns for path in finished.glob("trials/*/result.json")}
@@ -83,7 +69,7 @@ def test_the_reports_numbers_are_those_of_the_per_image_correctness(finished: Pa
             assert abs(shown - np.mean(errors)) < 0.51, line
 
 
-def test_results_tell_the_dead_gates_and_the_page_and_the_plan_do_too(finished: Path, ablate: Run) -> None:
+def test_results_tell_the_dead_gates_and_the_page_and_the_plan_do_too(finished: Path, ablate: Ablate) -> None:
     results = {key: Store(finished).result(key) for key in Store(finished).keys()}  # noqa: SIM118
     gated = [result for result in results.values() if result and result.config.net.block]
     assert gated and all(result.gates and result.dead_gates is not None for result in gated)
@@ -93,13 +79,13 @@ def test_results_tell_the_dead_gates_and_the_page_and_the_plan_do_too(finished: 
     assert re.search(r"relu: \d+ % of the gates have the same value", " ".join(out.split()))
 
 
-def test_every_block_trains_through_a_suite(tmp_path: Path, ablate: Run) -> None:
+def test_every_block_trains_through_a_suite(tmp_path: Path, ablate: Ablate) -> None:
     words = [*TINY[:2], "--train.epochs", "1", "--data.train", "192", "--data.test", "100", "--threads", "1", *SHAPE]
     code, out, _ = ablate("run", "attention", *words, "--seeds", 1, "--workspace", tmp_path, "--no-mlflow")
     assert code == 0 and "13 trained, 0 of them diverged; 0 failed, 0 damaged." in out
 
 
-def test_more_seeds_extend_the_study_and_train_only_what_is_missing(finished: Path, ablate: Run, tmp_path: Path) -> None:
+def test_more_seeds_extend_the_study_and_train_only_what_is_missing(finished: Path, ablate: Ablate, tmp_path: Path) -> None:
     workspace = copied(finished, tmp_path)
     code, out, _ = ablate("run", "squeeze", *TINY, *SHAPE, "--seed-list", "2", "--workspace", workspace, "--no-mlflow")
     assert code == 0 and "2 trained" in out
@@ -107,7 +93,7 @@ def test_more_seeds_extend_the_study_and_train_only_what_is_missing(finished: Pa
     assert study.seeds == ("0", "1", "2") and set(study.variants[0].keys) == {"0", "1", "2"}
 
 
-def test_plan_tells_what_is_stored_what_it_costs_and_what_changes(finished: Path, ablate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_tells_what_is_stored_what_it_costs_and_what_changes(finished: Path, ablate: Ablate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = ablate("plan", "squeeze", "placement", *TINY, *SHAPE, "--seeds", 2, "--workspace", finished, "--diff")
     assert code == 0
@@ -162,7 +148,7 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, number: signal.Sig
     assert not list(tmp_path.glob("trials/*/failure.json"))
 
 
-def test_a_trial_that_raises_is_a_hole_with_a_reason_and_the_others_go_on(ablate: Run, tmp_path: Path) -> None:
+def test_a_trial_that_raises_is_a_hole_with_a_reason_and_the_others_go_on(ablate: Ablate, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
         "import torch\nfrom torch import nn\nfrom senet_core.registry import BLOCKS\n"
@@ -213,7 +199,7 @@ def test_a_trial_that_raises_is_a_hole_with_a_reason_and_the_others_go_on(ablate
         (["status", "--train.epochs", "3"], "only plan, run, tune, search, describe and check take recipe fields"),
     ],
 )
-def test_a_users_mistake_is_a_sentence_and_exit_code_2(words: list[str], sentence: str, tmp_path: Path, ablate: Run) -> None:
+def test_a_users_mistake_is_a_sentence_and_exit_code_2(words: list[str], sentence: str, tmp_path: Path, ablate: Ablate) -> None:
     workspace = tmp_path / "w"
     code, _, err = ablate(*words, "--workspace", workspace)
     assert code == 2 and sentence in err and "Traceback" not in err and len(err) < 500
@@ -235,7 +221,7 @@ def images(root: Path, classes: int = 2) -> Path:
 
 
 @pytest.mark.parametrize("fault", ["missing", "empty", "one class", "broken image", "hold-out"])
-def test_a_wrong_data_folder_is_a_sentence_before_anything_is_stored(fault: str, tmp_path: Path, ablate: Run) -> None:
+def test_a_wrong_data_folder_is_a_sentence_before_anything_is_stored(fault: str, tmp_path: Path, ablate: Ablate) -> None:
     root, more = tmp_path / "data", []
     if fault == "empty":
         root.mkdir()
@@ -253,7 +239,7 @@ def test_a_wrong_data_folder_is_a_sentence_before_anything_is_stored(fault: str,
     assert not (tmp_path / "w" / "trials").exists() and not (tmp_path / "w" / "studies").exists()
 
 
-def test_a_variant_that_diverges_is_an_outcome_and_the_report_says_so(tmp_path: Path, ablate: Run) -> None:
+def test_a_variant_that_diverges_is_an_outcome_and_the_report_says_so(tmp_path: Path, ablate: Ablate) -> None:
     words = ["run", "squeeze", *TINY, *SHAPE, "--seeds", "1", "--workspace", tmp_path, "--no-mlflow", "--train.lr", "1e30"]
     code, out, _ = ablate(*words)
     assert code == 0 and "2 of them diverged" in out
@@ -285,7 +271,7 @@ def test_light_commands_answer_in_under_a_second_of_work() -> None:
         assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0, words
 
 
-def test_a_workspace_that_is_a_file_or_read_only_is_a_sentence(tmp_path: Path, ablate: Run) -> None:
+def test_a_workspace_that_is_a_file_or_read_only_is_a_sentence(tmp_path: Path, ablate: Ablate) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
     for name in ("run", "status", "report"):
@@ -296,7 +282,7 @@ def test_a_workspace_that_is_a_file_or_read_only_is_a_sentence(tmp_path: Path, a
     assert code == 2 and "annot write" in err
 
 
-def test_a_damaged_result_is_named_and_nothing_stored_is_touched(finished: Path, tmp_path: Path, ablate: Run) -> None:
+def test_a_damaged_result_is_named_and_nothing_stored_is_touched(finished: Path, tmp_path: Path, ablate: Ablate) -> None:
     workspace = copied(finished, tmp_path)
     path = next(workspace.glob("trials/*/result.json"))
     path.write_text(path.read_text().replace('"top1"', '"top2"', 1))
@@ -309,7 +295,7 @@ def test_a_damaged_result_is_named_and_nothing_stored_is_touched(finished: Path,
     assert code == 1 and "damaged" in out
 
 
-def test_the_store_mlflow_and_the_report_agree(finished: Path, tmp_path: Path, ablate: Run) -> None:
+def test_the_store_mlflow_and_the_report_agree(finished: Path, tmp_path: Path, ablate: Ablate) -> None:
     from mlflow import MlflowClient
 
     workspace = copied(finished, tmp_path)

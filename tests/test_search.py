@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Ablate
 
-import runner
 from ablations.execution.engines import Computed, Raised, Tell
 from ablations.execution.loop import run
 from ablations.execution.stopping import Stop
@@ -36,7 +36,6 @@ from senet_core.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = {"data.train": 300, "data.test": 100, "net.units": [1, 1], "net.widths": [16, 32], "net.stem": 16, "train.batch": 32}
-Run = Callable[..., tuple[int, str, str]]
 
 
 class MadeUp:
@@ -376,18 +375,6 @@ SHAPE = [
 ]
 
 
-@pytest.fixture
-def ablate(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process; returns exit code, output, error output."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        code = runner.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
-
-
 class Unreadable(np.ndarray[Any, Any]):
     """Labels that nobody may look at."""
 
@@ -408,7 +395,7 @@ class Unreadable(np.ndarray[Any, Any]):
         raise AssertionError("a test label was read")
 
 
-def test_a_search_reads_no_test_label_and_its_confirmation_does(tmp_path: Path, ablate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_reads_no_test_label_and_its_confirmation_does(tmp_path: Path, ablate: Ablate, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Digits.arrays
 
     def closed(self: Digits) -> Any:
@@ -463,7 +450,7 @@ def _outside(file: Path) -> Any:
         (["se_design", "--net.stages", "1"], "changes net.stages itself"),
     ],
 )
-def test_a_users_mistake_is_a_sentence(tmp_path: Path, ablate: Run, words: list[str], sentence: str) -> None:
+def test_a_users_mistake_is_a_sentence(tmp_path: Path, ablate: Ablate, words: list[str], sentence: str) -> None:
     code, _, err = ablate(
         "search", *words, *([] if "--budget" in words else ["--budget", "1"]), *WORDS[:-2], *SHAPE, "--workspace", tmp_path
     )

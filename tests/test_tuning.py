@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+from command_line import Ablate
 from scipy.stats import qmc
 
 import runner
@@ -271,17 +272,13 @@ def bowl(best: dict[str, float], gap: float) -> Errs:
     return errs
 
 
-Run = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
-def ablate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Run a command line in this process; returns exit code, output, error output."""
+def ablate(ablate: Ablate, tmp_path: Path) -> Ablate:
+    """The command line in a workspace of its own, a tuning always with the small recipe; its output as one line."""
 
     def call(name: str, *words: object) -> tuple[int, str, str]:
         more = [*WORDS, "--no-mlflow", "--threads", "1"] if name == "tune" else []
-        code = runner.main([name, *more, *map(str, words), "--workspace", str(tmp_path)])
-        out, err = capsys.readouterr()
+        code, out, err = ablate(name, *more, *words, "--workspace", tmp_path)
         return code, " ".join(out.split()), err
 
     return call
@@ -300,7 +297,9 @@ def page(root: Path, study: Study) -> str:
     return (root / "reports" / study.name / "report.md").read_text(encoding="utf-8")
 
 
-def test_every_variant_is_tried_alike_then_trained_at_both_settings(ablate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_variant_is_tried_alike_then_trained_at_both_settings(
+    ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran = made_up(monkeypatch, bowl({"average": 0.2, "max": 0.06}, gap=1.0))
     code, out, err = ablate("tune", "squeeze", "--budget", 5)
     assert code == 0, err
@@ -336,7 +335,7 @@ def test_every_variant_is_tried_alike_then_trained_at_both_settings(ablate: Run,
     [({"average": 0.2, "max": 0.2}, 2.0, "lr-robust"), ({"average": 0.2, "max": 0.0595}, -2.0, "sign changes")],
 )
 def test_the_page_says_which_claims_survive(
-    best: dict[str, float], gap: float, word: str, ablate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    best: dict[str, float], gap: float, word: str, ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_up(monkeypatch, bowl(best, gap))
     assert ablate("tune", "squeeze", "--budget", 4, "--weight-decay", 5e-4)[0] == 0
@@ -362,7 +361,7 @@ def test_the_page_says_which_claims_survive(
 
 
 def test_a_best_at_the_edge_and_a_variant_that_always_diverges_are_told(
-    ablate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def errs(config: Config, seed: int) -> float | None:
         return None if squeeze(config) == "max" and config.data.holdout else 40 - 10 * config.train.lr - seed
@@ -379,7 +378,7 @@ def test_a_best_at_the_edge_and_a_variant_that_always_diverges_are_told(
 
 
 def test_nothing_is_chosen_and_no_test_image_read_while_a_held_out_trial_is_missing(
-    ablate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = bowl({"average": 0.2, "max": 0.06}, 1.0)
 
@@ -399,7 +398,7 @@ def test_nothing_is_chosen_and_no_test_image_read_while_a_held_out_trial_is_miss
     assert code == 0 and len(ran) == 1 + 6 + 3, "only what is missing"
 
 
-def test_a_precision_gives_both_settings_a_second_stage(ablate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_precision_gives_both_settings_a_second_stage(ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up(monkeypatch, bowl({"average": 0.2, "max": 0.06}, 1.0))
     code, out, err = ablate("tune", "squeeze", "--budget", 3, "--until-half-width", 0.2, "--first-seeds", 3, "--max-seeds", 9)
     shared, tuned, _ = studies(tmp_path)
@@ -407,7 +406,7 @@ def test_a_precision_gives_both_settings_a_second_stage(ablate: Run, tmp_path: P
     assert shared.seeds == tuned.seeds and 3 < len(tuned.seeds) <= 9 and tuned.tuned is not None and tuned.precision is not None
 
 
-def test_a_dry_run_tells_the_price_and_writes_nothing(ablate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_tells_the_price_and_writes_nothing(ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran, probed = made_up(monkeypatch, bowl({"average": 0.2, "max": 0.06}, 1.0)), []
     monkeypatch.setattr(pricing, "_probed", lambda *rest: probed.append(rest) or 60.0)
     code, out, _ = ablate("tune", "squeeze", "--budget", 4, "--dry-run")
@@ -428,7 +427,7 @@ class Unreadable:
     __getattr__ = __getitem__ = __len__ = __iter__ = __array__ = _raise
 
 
-def test_tuning_reads_no_test_label(ablate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tuning_reads_no_test_label(ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real trainings. That a label cannot be read unseen is proved by the final trials, which fail for it."""
     whole = Digits.arrays
 
@@ -466,13 +465,13 @@ def test_tuning_reads_no_test_label(ablate: Run, tmp_path: Path, monkeypatch: py
         ([], "Name one or more suites"),
     ],
 )
-def test_a_mistake_is_a_sentence_and_exit_code_2(words: list[str], sentence: str, ablate: Run, tmp_path: Path) -> None:
+def test_a_mistake_is_a_sentence_and_exit_code_2(words: list[str], sentence: str, ablate: Ablate, tmp_path: Path) -> None:
     code, _, err = ablate("tune", *words)
     assert code == 2 and sentence in err and "Traceback" not in err
     assert not (tmp_path / "trials").exists() and not (tmp_path / "studies").exists()
 
 
-def test_own_loops_and_suites_of_several_rates_are_refused(ablate: Run, tmp_path: Path) -> None:
+def test_own_loops_and_suites_of_several_rates_are_refused(ablate: Ablate, tmp_path: Path) -> None:
     from test_docs import forget
 
     loop, suite = tmp_path / "a_loop.py", tmp_path / "rates.py"
