@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,55 @@ def test_a_ledger_keeps_designs_claims_and_results(tmp_path: Path) -> None:
     ]
     assert again[1].design == {"shape": "deep", "size": 8, "rate": 0.5}
     assert again[0].values() == (books.DIVERGED, 12.0) and again[0].values(0) == (30.0, 12.0) and again[1].values() is None
+
+
+def test_of_drivers_that_begin_at_once_one_declares_the_search(tmp_path: Path) -> None:
+    """Each in a thread of its own, with another batch size, on a database that is not there yet."""
+    made_, told, won = space(SHAPE, SIZE), [], []
+    start = threading.Barrier(4)
+
+    def begin(batch: int) -> None:
+        start.wait()
+        try:
+            opened(tmp_path, made_, batch=batch)
+            won.append(batch)
+        except InputError as error:
+            told.append(str(error))
+
+    threads = [threading.Thread(target=begin, args=(batch,)) for batch in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1 and len(told) == 3 and all(f"batch was {won[0]} and is" in sentence for sentence in told)
+
+
+def test_who_died_before_declaring_a_search_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books, "PATIENCE", 0.3)
+    books._study("search", books.default_uri(tmp_path))
+    opened(tmp_path, space(SHAPE, SIZE), batch=3)
+    with pytest.raises(InputError, match="batch was 3 and is 4"):
+        opened(tmp_path, space(SHAPE, SIZE), batch=4)
+
+
+def test_a_claim_without_a_name_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = opened(tmp_path, space(SHAPE, SIZE))
+    ledger.add({"shape": "flat", "size": 1}, "key")
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(ledger._study._storage, "set_trial_user_attr", raises(KeyboardInterrupt))
+        ledger.claim("key", "here")
+    assert [entry.owner for entry in ledger.entries()] == [books.LOST] and not ledger.claim("key", "here")
+    ledger.take_over("key", "here")
+    assert [entry.owner for entry in ledger.entries()] == ["here"]
+
+
+def raises(error: type[BaseException]) -> Callable[..., None]:
+    """A function that raises this."""
+
+    def function(*given: object) -> None:
+        raise error
+
+    return function
 
 
 def test_a_changed_space_under_an_old_search_is_refused_with_what_changed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ first that claims it.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 DECLARED, DESIGN, KEY, OWNER, ERRORS = "declared", "design", "key", "owner", "errors"
 FILE = "searches.db"
+LOST = ""
+"""The owner of a design whose driver died between taking it and writing its name there."""
+PATIENCE = 10.0
+"""Seconds in which another driver that is making the tables, or the search, is waited for."""
 DIVERGED = 100.0
 """The error (%) of a training that diverged, for who compares: no design is worse."""
 
@@ -33,8 +38,8 @@ class Entry:
     """One design of a search.
 
     ``number`` counts from 0; ``key`` is that of its trial with the whole schedule; ``owner`` is the workspace that trains it, None while
-    nobody does. Once it is ``over``, ``errors`` are those of the rungs that it reached (%; None where the training diverged) and ``cost``
-    is its other objective; an entry that is over without errors failed.
+    nobody does, ``LOST`` where nobody knows. Once it is ``over``, ``errors`` are those of the rungs that it reached (%; None where the
+    training diverged) and ``cost`` is its other objective; an entry that is over without errors failed.
     """
 
     number: int
@@ -72,7 +77,8 @@ class Ledger:
     def _entry(self, trial: optuna.trial.FrozenTrial, number: int) -> Entry:
         of, over = trial.user_attrs, trial.state.is_finished()
         told = (tuple(of.get(ERRORS, ())), int(trial.values[1])) if trial.state.name == "COMPLETE" and trial.values else ((), 0)
-        return Entry(number, dict(of[DESIGN]), of[KEY], of.get(OWNER), over, *told)
+        nobody = LOST if trial.state.name == "RUNNING" else None
+        return Entry(number, dict(of[DESIGN]), of[KEY], of.get(OWNER, nobody), over, *told)
 
     def add(self, design: Design, key: str) -> None:
         """Write a design that nobody trains yet; if another driver has written the same meanwhile, it counts once."""
@@ -120,11 +126,9 @@ def opened(name: str, uri: str, space: Space, declared: Mapping[str, Any], defau
     :raises InputError: where the search was begun with another space, recipe or rule, where the database cannot be used, or where Optuna is
         not installed.
     """
-    with quiet() as optuna:
+    with quiet():
         try:
-            storage = optuna.storages.RDBStorage(uri, engine_kwargs={"connect_args": {"timeout": 60}} if uri.startswith("sqlite") else None)
-            study = optuna.create_study(storage=storage, study_name=name, directions=["minimize", "minimize"], load_if_exists=True)
-            before = study.user_attrs.get(DECLARED)
+            study, before = _study(name, uri)
             rest = json.loads(before) if before is not None else defaults
             agreed = {what: rest[what] if value is None else value for what, value in declared.items()}
             text = canonical(agreed)
@@ -132,13 +136,47 @@ def opened(name: str, uri: str, space: Space, declared: Mapping[str, Any], defau
                 study.set_user_attr(DECLARED, text)
         except ImportError as error:
             raise InputError(f"The database of --storage needs a driver that is not installed: {error}.") from None
+        except InputError:
+            raise
         except Exception as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError(f"The database of the search cannot be used: {_told(error)}") from None
     if before is not None and before != text:
         raise InputError(_changed(name, json.loads(before), json.loads(text)))
     return Ledger(study, space), json.loads(text)
+
+
+def _study(name: str, uri: str) -> tuple[optuna.Study, str | None]:
+    """The study of that name, and what it was declared with; None for who has just made it and is to declare it."""
+    import optuna
+
+    storage = _storage(uri)
+    try:
+        return optuna.create_study(storage=storage, study_name=name, directions=["minimize", "minimize"]), None
+    except optuna.exceptions.DuplicatedStudyError:
+        pass
+    until = time.monotonic() + PATIENCE
+    while True:
+        study = optuna.load_study(storage=storage, study_name=name)
+        declared = study.user_attrs.get(DECLARED)
+        if declared is not None or time.monotonic() > until:  # who made it died before declaring it
+            return study, declared
+        time.sleep(0.2)
+
+
+def _storage(uri: str) -> optuna.storages.RDBStorage:
+    """The database with Optuna's tables; of several drivers that make them at once all but one fail, and find them made a moment later."""
+    import optuna
+
+    until = time.monotonic() + PATIENCE
+    options = {"connect_args": {"timeout": 60}} if uri.startswith("sqlite") else None
+    while True:
+        try:
+            return optuna.storages.RDBStorage(uri, engine_kwargs=options)
+        except Exception as error:
+            at_once = type(error).__name__ == "IntegrityError" or "already exists" in str(error)
+            if not at_once or time.monotonic() > until:
+                raise
+            time.sleep(0.5)
 
 
 def _told(error: Exception) -> str:

@@ -180,7 +180,7 @@ class Searching:
                 continue
             if entry.owner is None:
                 taken |= self.ledger.claim(entry.key, self.owner)
-            elif self.rules.take_over:
+            elif self.rules.take_over or not shared:  # a workspace's own ledger has no other machine that could train it
                 self.ledger.take_over(entry.key, self.owner)
                 taken = True
             if taken and shared:
