@@ -231,11 +231,11 @@ def _examined(study: Study, store: Store, result: Result, source: DataSource, ma
     weights = store.trial(result.key) / "weights.pt"
     if sha256(weights) != result.provenance.digests.get("weights.pt"):
         raise DamagedStore(f"The file trials/{result.key}/weights.pt is not what its result.json was written for; restore it from a copy.")
-    dataset, facts = source.opened(result.recipe)
+    _, facts = source.opened(result.recipe)
     if facts.fingerprint != study.images.fingerprint:
         raise InputError("The images are not those that the study was trained on: their fingerprint is another one. See --data-root.")
     machine.execution.apply()
-    batches = Batches(source.arrays(dataset), result.recipe, result.seed, machine.device)
+    batches = Batches(source.arrays(result.recipe), result.recipe, result.seed, machine.device)
     if not np.array_equal(batches.evaluation_labels, store.correctness(result.key).labels):
         raise InputError("The evaluation images are not those that the trial was evaluated on: their labels differ. See --data-root.")
     network = build(result.recipe, facts, result.seed).to(machine.device)

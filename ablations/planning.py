@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -40,23 +39,23 @@ class DataSource:
         """
         from senet_core.training.batches import split
 
-        dataset, _ = self.opened(config)
-        split(self.arrays(dataset).train_labels, config.data.holdout, 0)
+        split(self.arrays(config).train_labels, config.data.holdout, 0)
 
-    def arrays(self, dataset: Dataset) -> Arrays:
-        """All images of an opened data set, read once and kept."""
+    def arrays(self, config: Config) -> Arrays:
+        """The images of a config's data set, read once and kept. A config with a hold-out gets the training side alone: nothing of the
+        test side can then be read by mistake, and of a user's own data set not even whether its labels are in order.
+
+        :raises InputError: where a user's own data set gives what does not fit its facts.
+        """
+        dataset, facts = self.opened(config)
+        entry = DATASETS[config.data.name]
         if id(dataset) not in self._arrays:
-            self._arrays[id(dataset)] = self._read(dataset)
-        return self._arrays[id(dataset)]
-
-    def _read(self, dataset: Dataset) -> Arrays:
-        name, facts = next((json.loads(name)["name"], facts) for name, (opened, facts) in self._open.items() if opened is dataset)
-        entry = DATASETS[name]
-        with mistakes(f"The data set '{name}'", entry):
-            arrays = dataset.arrays()
+            with mistakes(f"The data set '{config.data.name}'", entry):
+                self._arrays[id(dataset)] = dataset.arrays()
+        arrays, blind = self._arrays[id(dataset)], config.data.holdout > 0
         if entry.source is not None:
-            refuse_arrays(name, arrays, facts)
-        return arrays
+            refuse_arrays(config.data.name, arrays, facts, ("train",) if blind else ("train", "test"))
+        return arrays.without_test() if blind else arrays
 
     def opened(self, config: Config) -> tuple[Dataset, Facts]:
         """The data set of a config, and its facts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,15 +57,13 @@ def _file(entry: Entry[Any]) -> str:
     return str(getattr(module, "__file__", ""))
 
 
-def refuse_arrays(name: str, arrays: Arrays, facts: Facts) -> None:
-    """Hold the images of a user's own data set against what its facts say.
+def refuse_arrays(name: str, arrays: Arrays, facts: Facts, sides: Sequence[str] = ("train", "test")) -> None:
+    """Hold the images of a user's own data set against what its facts say; of ``sides`` alone is anything read.
 
     :raises InputError: for what does not fit, before it shows as a wrong number.
     """
-    for side, images, labels, count in (
-        ("train", arrays.train_images, arrays.train_labels, facts.train),
-        ("test", arrays.test_images, arrays.test_labels, facts.test),
-    ):
+    for side in sides:
+        images, labels, count = getattr(arrays, f"{side}_images"), getattr(arrays, f"{side}_labels"), getattr(facts, side)
         expected = (count, facts.size, facts.size, facts.channels)
         if images.shape != expected or images.dtype != "uint8":
             raise InputError(

@@ -33,7 +33,7 @@ class Source:
     def opened(self, config: Config) -> tuple[None, Facts]:
         return None, self._facts
 
-    def arrays(self, dataset: None) -> Arrays:
+    def arrays(self, config: Config) -> Arrays:
         return self._arrays
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,14 @@ import pytest
 import runner
 from ablations import asked
 from ablations.options import parser, take_recipe
-from ablations.planning import plan_study
+from ablations.planning import DataSource, plan_study
 from ablations.suite import SUITES
 from ablations.templating import KINDS, new
+from senet_core.config import Config
 from senet_core.dataset import Arrays, Facts
 from senet_core.errors import InputError
 from senet_core.own_files import mistakes, refuse_arrays
-from senet_core.registry import BLOCKS, NETWORKS, load_file
+from senet_core.registry import BLOCKS, DATASETS, NETWORKS, load_file
 
 TINY = ["--preset", "smoke", "--train.epochs", "1", "--seeds", "1", "--threads", "1", "--no-mlflow"]
 SMALL = ["--data.train", "256", "--data.test", "128"]
@@ -183,6 +185,40 @@ def test_images_that_do_not_fit_their_facts_are_refused(changes: dict[str, np.nd
     refuse_arrays("mine", sound, facts)
     with pytest.raises(InputError, match=told):
         refuse_arrays("mine", replace(sound, **changes), facts)
+
+
+def test_of_a_data_set_of_ones_own_with_a_hold_out_no_test_label_is_read(tmp_path: Path) -> None:
+    """Neither to check it nor to train: whatever asks for its test side fails."""
+
+    class Closed(Arrays):
+        def __getattribute__(self, name: str) -> Any:
+            if name.startswith("test_"):
+                raise AssertionError(f"{name} was read")
+            return super().__getattribute__(name)
+
+    class Blind:
+        def __init__(self, root: Path | None, cache: Path | None) -> None:
+            pass
+
+        def facts(self) -> Facts:
+            return Facts("Blind", ("a", "b"), 8, 3, 8, 4, ())
+
+        def arrays(self) -> Arrays:
+            images = np.zeros((8, 8, 8, 3), np.uint8)
+            return Closed(images, np.arange(8) % 2, images[:4], np.arange(4) % 2)
+
+    DATASETS.add("blind", version=1)(Blind)
+    object.__setattr__(DATASETS["blind"], "source", "of a file")
+    try:
+        source = DataSource(None, tmp_path)
+        config = Config.of({"net": {"name": "resnet", "units": [1], "widths": [8]}, "data": {"name": "blind", "holdout": 2}})
+        source.prepare(config)
+        seen = source.arrays(config)
+        assert len(seen.train_labels) == 8 and len(seen.test_labels) == len(seen.test_images) == 0
+        with pytest.raises(AssertionError, match="test_images was read"):
+            source.arrays(config.but({"data.holdout": 0}))
+    finally:
+        DATASETS._entries.pop("blind")
 
 
 def test_describe_tells_a_mistake_in_a_network_as_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,10 +64,8 @@ def compute(
     from senet_core.training.checkpoint import Checkpoints
     from senet_core.training.loop import fit
 
-    dataset, facts = source.opened(trial.config)
-    arrays = source.arrays(dataset)
-    if trial.config.data.holdout:
-        arrays = arrays.without_test()  # so that nothing of it can be read by mistake
+    _, facts = source.opened(trial.config)
+    arrays = source.arrays(trial.config)
 
     def report(record: EpochRecord, seconds: float) -> None:
         on_epoch(Epoch(epoch=record.epoch, loss=record.loss, error=record.error, lr=record.lr), seconds)

@@ -70,8 +70,8 @@ def _classifier(result: Result, weights: Path, source: DataSource) -> nn.Module:
             logits: torch.Tensor = self.network((images - self.mean) / self.std)
             return logits
 
-    dataset, facts = source.opened(result.recipe)
-    batches = Batches(source.arrays(dataset), result.recipe, result.seed, torch.device("cpu"))
+    _, facts = source.opened(result.recipe)
+    batches = Batches(source.arrays(result.recipe), result.recipe, result.seed, torch.device("cpu"))
     network = build(result.recipe, facts, result.seed)
     network.load_state_dict(torch.load(weights, weights_only=True))
     return OnPixels(network, batches.mean, batches.std).eval()
