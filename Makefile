@@ -18,8 +18,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(ABLATE) run reduction --preset smoke --seeds 3
 
+# As many processes as cores; the tests of one file stay in one process, because they share what is dear to make.
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .
