@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
@@ -34,7 +34,6 @@ from senet_core.registry import load_file
 
 if TYPE_CHECKING:
     from ablations.execution.loop import Summary
-    from ablations.execution.rounds import Round
     from ablations.execution.session import Session
     from ablations.planning import DataSource
     from report.publishing import Published
@@ -142,43 +141,16 @@ def tune(options: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """Search a space for the designs that are best for their cost on held-out images, then confirm them on the test set."""
-    from ablations.execution.loop import Summary
-    from ablations.execution.rounds import Rounds
-    from ablations.search.confirm import confirmation
-    from ablations.search.search import begun
+    from ablations.search.course import course
 
     store, source = Store(options.workspace), asked.source(options)
     store.usable()
     _writable(_out(options))
-    numbers = asked.fresh_seeds(options)
-    searching = begun(options.space, asked.order(options), asked.rules(options), store, source, options.workers or 1)
-    summary, studies = Summary(), {}
     with _session(options, store, source) as session:
-
-        def trained(turns: Iterable[Round]) -> bool:
-            nonlocal summary
-            for turn in turns:
-                for sentence in turn.said:
-                    _say(sentence)
-                summary += session.train(turn)
-                studies.update({study.name: study for study in turn.studies})
-                if summary.signal is not None or summary.stopped is not None:
-                    return False
-            return session.stop.reason is None
-
-        whole = trained(searching.rounds(session.engine, session.stop, options.retry_failed, _say))
-        found = searching.confirmed(None)
-        studies[found.name] = found
-        share = confirmation(searching, found, numbers, options.confirm) if whole and options.confirm else None
-        if whole and options.confirm and share is None:
-            _say("No design but the default lies on the front, so there is nothing to confirm.")
-        if share is not None:
-            studies[found.name] = searching.confirmed(share.study.name)
-            again = partial(confirmation, searching, found, numbers, options.confirm)
-            trained(Rounds(lambda: [one for one in [again()] if one], session.engine, store, source, options.retry_failed))
+        summary, studies = course(options, store, source, session, _say)
     if summary.signal is not None or summary.refused:
         return _broken_off(summary)
-    return _ended(options, store, list(studies.values()), summary)
+    return _ended(options, store, studies, summary)
 
 
 def status(options: argparse.Namespace) -> int:

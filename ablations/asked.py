@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from senet_core.training.execution import Machine
 
 
+STORAGE = "ABLATE_SEARCH_STORAGE"
+"""The environment variable that stands for --storage."""
+
+
 def source(options: argparse.Namespace) -> DataSource:
     """Where the data sets' files lie."""
     from ablations.planning import DataSource
@@ -106,9 +110,18 @@ def wish(options: argparse.Namespace) -> Wish:
 
 
 def rules(options: argparse.Namespace) -> Rules:
-    """By what rule designs are searched."""
+    """By what rule designs are searched, and how the best are confirmed.
+
+    :raises InputError: for a database that several machines cannot share, a password where a cluster would be told it, or the search's own
+        seed in its confirmation.
+    """
+    from ablations.search.ledger import refuse_unsafe
     from ablations.search.search import Rules
 
+    storage = options.storage or os.environ.get(STORAGE)
+    if storage is not None:
+        refuse_unsafe(storage)
+        _refuse_password(options, "--storage", STORAGE)
     return Rules(
         budget=options.budget,
         batch=options.batch,
@@ -116,8 +129,10 @@ def rules(options: argparse.Namespace) -> Rules:
         seed=options.seed,
         rungs=not options.no_rungs,
         name=options.name,
-        storage=options.storage,
+        storage=storage,
         take_over=options.take_over,
+        confirm=options.confirm,
+        seeds=tuple(fresh_seeds(options)),
     )
 
 
@@ -190,21 +205,25 @@ def engine(options: argparse.Namespace, store: Store, data: DataSource) -> Engin
 
         return Inline(store, data, machine(options))
     from ablations.execution.ray_engine import RayEngine, Workers
-    from ablations.tracking.place import public_uri
 
     if options.device.startswith("cuda:"):
         raise InputError(f"--device {options.device} does not go with --workers or --address: Ray chooses the GPU; give --device cuda.")
-    given = options.tracking_uri
-    if options.address is not None and given is not None and public_uri(given) != given:
-        raise InputError(
-            "Ray tells a cluster the command line, and --tracking-uri may have a password in it; set MLFLOW_TRACKING_URI instead."
-        )
+    _refuse_password(options, "--tracking-uri", "MLFLOW_TRACKING_URI")
     if options.address is None:
         machine(options)  # what is wrong with the device shows before Ray is started
     threads = (_threads(options) if options.address is None else None) or options.threads or 1
     return RayEngine(
         store, data, Workers(options.workers, options.address, threads, options.device, options.gpu_share, getattr(options, "load", None))
     )
+
+
+def _refuse_password(options: argparse.Namespace, option: str, variable: str) -> None:
+    """:raises InputError: where an address with a password stands on a command line that a cluster is told."""
+    from ablations.tracking.place import public_uri
+
+    given = getattr(options, option.removeprefix("--").replace("-", "_"))
+    if options.address is not None and given is not None and public_uri(given) != given:
+        raise InputError(f"Ray tells a cluster the command line, and {option} may have a password in it; set {variable} instead.")
 
 
 def uri(options: argparse.Namespace) -> str:

@@ -108,6 +108,24 @@ def sides(crossed: Sequence[Crossed]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(side.name for effect in effects(crossed) for side in (effect.plus, effect.minus)))
 
 
+def effect_between(crossed: Sequence[Crossed], one: str, other: str) -> Effect | None:
+    """The effect whose two sides these are, in either order; None where they are not those of one."""
+    return next((effect for effect in effects(crossed) if {effect.plus.name, effect.minus.name} == {one, other}), None)
+
+
+def contrast_fault(crossed: Sequence[Crossed], variant: str, reference: str) -> str | None:
+    """Why a claim cannot compare these two, as the end of a sentence; None where they are two variants, or the sides of one effect."""
+    known = sides(crossed)
+    own = next((name for name in (variant, reference) if name in known), None)
+    if own is None or effect_between(crossed, variant, reference):
+        return None
+    others = [name for name in known if effect_between(crossed, own, name)]
+    return (
+        f"a claim compares '{variant}' with '{reference}', which are not the two sides of one effect, and of crossed factors only effects "
+        f"are decided; '{own}' can be compared with {' or '.join(repr(name) for name in others)}"
+    )
+
+
 def fault(crossed: Sequence[Crossed], cells: Mapping[str, Levels], reference: str) -> str | None:
     """What is wrong with a crossing, as the end of a sentence; None where it is whole.
 

@@ -352,15 +352,16 @@ def _searching(command: argparse.ArgumentParser, add: Callable[..., None]) -> No
     command.add_argument("space", metavar="SPACE", help="a space of designs")
     add("--preset", default="quick", help=f"one of {', '.join(PRESETS)} (default quick)")
     add("--budget", type=count, default=40, metavar="N", help="designs that are looked at, the default one among them (default 40)")
-    what = "designs that are proposed without knowing of each other's results (default: as many as --workers)"
+    what = "designs that are proposed without knowing of each other's results (default: as many as --workers, at least 8 with --storage)"
     add("--batch", type=count, metavar="N", help=what)
     add("--sampler", choices=("tpe", "random"), help="what proposes designs: Optuna's TPE for several objectives, or chance (default tpe)")
     add("--seed", type=whole, metavar="S", help="the seed of the proposals (default 0)")
     add("--no-rungs", action="store_true", help="train every design on the whole schedule at once")
     add("--name", metavar="WORD", help="a further search of the same space, kept apart from the others by this name")
-    what = "an SQL database that drivers of several machines share (default: the workspace's own); needs its driver"
+    what = "a PostgreSQL or MySQL database that several machines share (default: $ABLATE_SEARCH_STORAGE, else the workspace's own)"
     add("--storage", metavar="URL", help=what)
-    add("--take-over", action="store_true", help="also train what other workspaces have begun in that database")
+    what = "where no design is free, train those of other workspaces; for machines that are gone, for a living one would train them too"
+    add("--take-over", action="store_true", help=what)
     add(
         "--confirm",
         type=whole,

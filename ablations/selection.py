@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 
+from ablations.search.looks import confirmations
 from ablations.store import Store
 from ablations.study import Study
 from senet_core.errors import InputError, unknown
@@ -39,24 +41,42 @@ def meant(studies: list[Study], name: str) -> list[Study]:
 
 
 def places(studies: Iterable[Study]) -> dict[str, list[str]]:
-    """For each key, in words, every place where a study uses it: "reduction: r = 8, seed 0"."""
+    """For each key, in words, every place where a study uses it: "reduction: r = 8, seed 0", "reduction tuned: r = 8, seed 0"."""
     found: dict[str, list[str]] = {}
     for study in studies:
+        suite = study.suite if study.tuned is None else f"{study.suite} tuned"
         for variant, seed, key in study.trials():
-            found.setdefault(key, []).append(f"{study.suite}: {variant.name}, {seed_label(seed)}")
+            found.setdefault(key, []).append(f"{suite}: {variant.name}, {seed_label(seed)}")
     return found
 
 
 def companions(study: Study, store: Store) -> list[Study]:
     """The other stored studies that a study's page shows.
 
-    Of a tuned one that at the shared setting first, where it is there, and what else the same suite was tuned to, for who tunes until an
-    answer pleases must not be able to hide it. Of a search the one that confirms it.
+    Of a tuned one that at the shared setting first, where it is there. Of it and of a suite's ordinary one all that the suite was tuned to
+    (``tunings``). Of a search those that confirm it.
     """
     if study.search is not None:
-        return [store.study(name) for name in store.studies() if name == study.search.confirmed]
-    if study.tuned is None:
+        return confirmations(study, store)
+    shared = [store.study(name) for name in store.studies() if study.tuned is not None and name == study.tuned.shared]
+    return shared + tunings(study, store)
+
+
+def tunings(study: Study, store: Store) -> list[Study]:
+    """The other stored studies of the same suite, preset and data whose variants were tuned, from whatever setting and by whatever
+    question: who tunes until an answer pleases must not be able to hide it. None for a held-out part, a search and a loop of a user's own.
+    """
+    if study.candidates is not None or study.search is not None or study.confirms is not None or study.data is None:
         return []
-    others = [store.study(name) for name in store.studies() if name != study.name]
-    shared = [other for other in others if other.name == study.tuned.shared]
-    return shared + [other for other in others if other.tuned is not None and other.tuned.shared == study.tuned.shared]
+    found = []
+    for name in store.studies():
+        if name != study.name and name.startswith(f"{study.suite}-tuned-"):  # so a page of other suites reads no study but its own
+            with suppress(InputError):  # a damaged one is named by the command that asks for it
+                found.append(store.study(name))
+    return [other for other in found if other.tuned is not None and _about(other) == _about(study)]
+
+
+def _about(study: Study) -> tuple[object, ...]:
+    """Suite, preset and data."""
+    data = study.data
+    return (study.suite, study.preset, data.label, data.fingerprint) if data else (study.suite, study.preset)

@@ -6,7 +6,7 @@ It is all that ``status``, ``report`` and ``sync`` need beside the stored result
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import field_validator, model_validator
 
@@ -141,27 +141,29 @@ class Precision(Frozen):
     stored: int = 0
 
 
+State: TypeAlias = Literal["open", "done", "stopped", "diverged", "failed"]
+"""What has become of a design: "done" after the whole schedule, "stopped" where it did not go on, "failed" where a trial has no result,
+else "open" or "diverged"."""
+
+
 class SearchedDesign(Frozen):
     """One design of a search: its number from 0 (the default's), {factor: level}, its cost in the search's unit, and the held-out errors
-    (%) on the rungs that it was trained on, the shortest schedule first; None where its training diverged.
-
-    ``state`` is "done" after the whole schedule, "stopped" where it did not go on, "failed" where a trial has no result, else "open" or
-    "diverged".
-    """
+    (%) on the rungs that it was trained on, the shortest schedule first; None where its training diverged."""
 
     number: int
     choices: dict[str, Any]
     cost: int
     errors: tuple[float | None, ...]
-    state: Literal["open", "done", "stopped", "diverged", "failed"]
+    state: State
 
 
 class Search(Frozen):
-    """What a search is: its space and its rules, the designs so far, and the study that confirms the best of them once there is one.
+    """What a search is: its space and its rules, the designs so far, and the studies that confirm the best of them, in their order.
 
     ``factors`` are (name, what there is to choose from) in words, ``epochs`` those of the rungs, the whole schedule last; ``budget`` counts
     designs, ``batch`` those that are proposed without knowing of each other's results, ``name`` is the word that keeps it apart from other
-    searches of its space.
+    searches of its space. ``confirm`` and ``seeds`` are what the last command asked of a confirmation, how many designs and at which seeds
+    (None and nothing where that is not known); ``storage`` says that a database of the user's keeps the designs, and not where it is.
     """
 
     space: str
@@ -174,7 +176,33 @@ class Search(Frozen):
     epochs: tuple[int, ...]
     name: str | None = None
     designs: tuple[SearchedDesign, ...] = ()
-    confirmed: str | None = None
+    confirmed: tuple[str, ...] = ()
+    confirm: int | None = None
+    seeds: tuple[int, ...] = ()
+    storage: bool = False
+
+    @field_validator("confirmed", mode="before")
+    @classmethod
+    def _was_one_name(cls, confirmed: Any) -> Any:
+        """Studies used to hold the last confirmation alone, or None."""
+        return () if confirmed is None else (confirmed,) if isinstance(confirmed, str) else confirmed
+
+    @property
+    def size(self) -> int:
+        """How many designs the search is about: its budget, or all there are where the last command asked for fewer."""
+        return max(self.budget, len(self.designs))
+
+
+class Confirms(Search):
+    """The search that a study confirms as it was by then, without its designs.
+
+    ``study`` is the name of the search's own study (None where that is not known), ``before`` the confirmations of the same search that had
+    results by then, ``holdout`` the number of held-out images where a command line said it.
+    """
+
+    study: str | None = None
+    before: tuple[str, ...] = ()
+    holdout: int | None = None
 
 
 class Study(Frozen):
@@ -213,7 +241,7 @@ class Study(Frozen):
     """The one random stream that the seeds move, all others standing still; None where seeds move all of them."""
     search: Search | None = None
     """Where the variants are the designs of a search, trained on held-out images: which they are, and by what rule they came about."""
-    confirms: Search | None = None
+    confirms: Confirms | None = None
     """Where the variants are the best designs of a search, trained anew and judged on the test set: its rule, without the designs."""
     crossed: tuple[Crossed, ...] = ()
     """The factors whose every combination is one of the variants: what is declared then are their effects."""

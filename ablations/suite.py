@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ablations.crossing import Crossed, Levels, all_cells, fault, sides
+from ablations.crossing import Crossed, Levels, all_cells, contrast_fault, fault, sides
 from senet_core.config import Config, Frozen, differences
 from senet_core.errors import InputError, unknown
 from senet_core.own_files import mistakes
@@ -35,8 +35,9 @@ class Variant(Frozen):
 class Contrast(Frozen):
     """One declared comparison: ``variant`` against its own ``reference``, and what the paper leads us to expect.
 
-    In a suite that crosses factors both may also be the sides of an effect: "max overall" against "average overall" is a main effect,
-    "max and tanh together" against "max and tanh added up" an interaction.
+    In a suite that crosses factors both may also be the two sides of one effect, in either order: "max overall" against "average overall"
+    is a main effect, "max and tanh together" against "max and tanh added up" an interaction. Of an interaction "equivalent" says that the
+    two add up, "worse" that they err more together than added up, "better" that they err less.
     """
 
     variant: str
@@ -90,6 +91,9 @@ class Suite(Frozen):
             for name in asked:
                 if name not in known:
                     raise unknown(f"variant of the suite '{self.name}'", name, known)
+        for one in contrasts:
+            if wrong := contrast_fault(self.crossed, one.variant, one.reference):
+                raise InputError(f"The suite '{self.name}': {wrong}.")
         return self
 
     def variant(self, name: str) -> Variant:

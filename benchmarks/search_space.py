@@ -11,11 +11,10 @@ from typing import Any
 from ablations.search.space import SPACES, Design, Factor, Space
 from ablations.suite import Setting
 
-SPACE = "se_on_digits"
 WITHOUT = "none"
 
 
-@SPACES.add(SPACE)
+@SPACES.add("se_on_digits")
 def se_on_digits(setting: Setting) -> Space:
     """No SE or a ratio for each of three stages, with two gates at two places: small enough to train all of it, and not without traps."""
     stages = [f"r of stage {stage}" for stage in range(1, setting.stages + 1)]
@@ -32,7 +31,7 @@ def se_on_digits(setting: Setting) -> Space:
         }
 
     return Space(
-        name=SPACE,
+        name="se_on_digits",
         title="SE by stage, on the embedded digits",
         question="Which ratio for each stage, gate and placement give the lowest error for their parameters?",
         source="Hu et al., arXiv 1709.01507 v4, Section 6",

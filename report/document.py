@@ -19,7 +19,7 @@ from ablations.statistics.claims import Answer
 from ablations.statistics.comparison import FEWEST
 from ablations.store import Store
 from ablations.study import Study
-from report import captions, factorial, own_study, search, several, tuning
+from report import both_settings, captions, factorial, own_study, search, several, tuning
 from report.captions import Captions
 from report.checks import checks, checks_line
 from report.drawings import Shown, drawings
@@ -164,16 +164,16 @@ def markdown_page(page: Page, numbers: Captions, title: str | None = None, level
         rates=any(one.n < FEWEST and one.word is not None for one in of_rows),
         intervals=intervals_text(reading.verdicts.comparisons.family, study.planned_looks) if reading.verdicts.comparisons.family else "",
         level=level_text(study.planned_looks),
-        open_ends=open_ends(reading.verdicts.comparisons.found),
+        open_ends=open_ends([*reading.verdicts.comparisons.found, *(one.apart for one in reading.verdicts.effects if one.apart)]),
         signal=signal(rows),
         excitation=pages_text(study, page.store),
         recipe=recipe(study),
         methods=methods(reading),
         comparisons=comparisons(reading),
         effects=factorial.section(reading),
-        tuned=lambda: tuning.section(reading, page.store, numbers),
+        tuned=lambda: both_settings.section(reading, page.store, numbers),
         claims=[_claim(reading, answer) for answer in reading.verdicts.claims()],
-        seeds=seeds_text(study, reading.verdicts.comparisons, reading.finished),
+        seeds=[*seeds_text(study, reading.verdicts.comparisons, reading.finished), *tuning.beside(study, page.store)],
         finished=any(row.errors for row in rows),
         holes=holes(reading),
         go_on=command(study, missing),

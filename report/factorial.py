@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablations.search.importance import Importance, importances, importances_over_seeds, installed
-from ablations.statistics.comparison import FEWEST, Word
-from ablations.statistics.factorial import Cells, Decided, common, parts
+from ablations.statistics.comparison import FEWEST
+from ablations.statistics.factorial import Cells, Decided, Part, common, parts
 from ablations.statistics.rounding import NONE, difference_text, number, p_text, spoken_for
 from ablations.statistics.verdicts import cells
+from ablations.study import Study
 from report.numbers import plain
 from report.rows import Reading
 from report.tables import by_column, in_columns, smallest_delta
-from report.wording import behind, diverged, listed, opened, verdict_text
-
-TOGETHER: Mapping[Word, str] = {
-    "better": "interact",
-    "worse": "interact",
-    "better but negligible": "interact but negligible",
-    "worse but negligible": "interact but negligible",
-    "equivalent": "add up",
-    "open": "open",
-}
-"""What a verdict on an interaction is called: it has no better and worse."""
+from report.wording import behind, diverged, listed, opened, verdict_text, word_of
 
 
 @dataclass(frozen=True)
 class Section:
-    """The texts of the section; ``sources`` is None where no seed has all cells, or nothing varies."""
+    """The texts of the section; ``levels`` counts the main effects, ``sources`` is None where no seed has all cells, or nothing varies."""
 
     main: str
     joint: str
     family: str
+    levels: int
     few: bool
     notes: list[str]
     sources: str | None
@@ -46,17 +38,17 @@ def section(reading: Reading) -> Section | None:
     if not any(one.comparison.mean is not None or one.comparison.divergence for one in found):
         return None
     main, joint = ([one for one in found if one.effect.is_interaction is two] for two in (False, True))
-    of_cells = cells(reading.study, reading.arms)
-    told, seeds = _importances(reading, of_cells), len(common(of_cells.values()))
+    seeds, where = len(common(cells(reading.study, reading.arms).values())), sources(reading)
     return Section(
         main=_main(reading, main),
         joint=_joint(reading, joint),
         family=_family(reading, len(main), len(joint)),
         few=any(one.comparison.n < FEWEST for one in found),
-        notes=[*_depending(main, joint), *_apart(main)],
-        sources=_sources(reading, of_cells, told),
+        levels=len(main),
+        notes=notes(found),
+        sources=_sources(where),
         seeds=seeds,
-        importance=_importance_text(told, seeds),
+        importance=_importance_text([one.importance for one in where if one.importance], seeds),
     )
 
 
@@ -69,23 +61,13 @@ def name(one: Decided) -> str:
     return " and ".join(effect.levels) if effect.is_interaction else f"{effect.levels[0]} − {effect.references[0]}"
 
 
-def word(one: Decided, minutes: float | None = None) -> str:
-    """The verdict on an effect in a cell; a dash where there is none."""
-    comparison = one.comparison
-    if not one.effect.is_interaction or comparison.word is None:
-        return verdict_text(comparison, minutes)
-    if comparison.divergence is not None:
-        return f"open ({comparison.divergence.variant} of {comparison.divergence.variant_n} seeds diverged)"
-    return verdict_text(comparison, minutes).replace(comparison.word, TOGETHER[comparison.word], 1)
-
-
 def headline(reading: Reading) -> str:
     """What was found: the reference's error, and each effect by its verdict with its difference and interval."""
     study, rows = reading.study, reading.rows()
     reference = next(row for row in rows if row.variant == study.reference)
     told = [opened(study, reference) if reference.error.mean is not None else f'No trial of "{plain(study.reference)}" has finished.']
     for heading, two in (("Averaged over the other factors, in points", False), ("Interactions", True)):
-        groups = _groups([one for one in reading.verdicts.effects if one.effect.is_interaction is two], study.delta)
+        groups = _groups([one for one in reading.verdicts.effects if one.effect.is_interaction is two], study)
         if groups:
             told.append(f"{heading}: {'; '.join(f'**{verdict}**: {listed(texts)}' for verdict, texts in groups.items())}.")
     if len(told) == 1:
@@ -93,9 +75,9 @@ def headline(reading: Reading) -> str:
     return " ".join(told) + diverged(rows)
 
 
-def _groups(found: Sequence[Decided], delta: float) -> dict[str, list[str]]:
+def _groups(found: Sequence[Decided], study: Study) -> dict[str, list[str]]:
     words = ["worse", "better", "worse but negligible", "better but negligible", "interact", "interact but negligible"]
-    within = {"equivalent": f"equivalent within ±{delta:g}", "add up": f"add up within ±{delta:g}"}
+    within = {word: f"{word} within ±{study.delta:g}" for word in ("equivalent", "add up")}
     groups: dict[str, list[str]] = {
         text: [] for text in [*words, *within.values(), "open", f"fewer than {FEWEST} seeds", "nothing to test"]
     }
@@ -103,10 +85,8 @@ def _groups(found: Sequence[Decided], delta: float) -> dict[str, list[str]]:
         comparison = one.comparison
         if comparison.mean is None and comparison.word is None:
             continue
-        group = f"fewer than {FEWEST} seeds" if comparison.n < FEWEST else "nothing to test"
-        if comparison.word is not None:
-            group = TOGETHER[comparison.word] if one.effect.is_interaction else comparison.word
-        groups[within.get(group, group)].append(f"{plain(name(one))} ({behind(comparison)})")
+        group = word_of(study, comparison) or (f"fewer than {FEWEST} seeds" if comparison.n < FEWEST else "nothing to test")
+        groups[within.get(group, group)].append(f"{plain(name(one))} ({behind(comparison, study)})")
     return {group: texts for group, texts in groups.items() if texts}
 
 
@@ -117,29 +97,26 @@ def _family(reading: Reading, main: int, joint: int) -> str:
     return f"{', '.join(told[:-1])} and {told[-1]}"
 
 
-def _depending(main: Sequence[Decided], joint: Sequence[Decided]) -> list[str]:
-    """Which averages are of effects that differ."""
-    levels = {level for one in joint if one.comparison.word in ("better", "worse") for level in one.effect.levels}
-    told = [plain(name(one)) for one in main if one.effect.levels[0] in levels]
-    if not told:
-        return []
-    return [f"**No single number is what these levels do**, because they interact: {', '.join(told)}. Their averages are of what differs."]
+_DIFFERENT = ("better", "worse")
+"""The words of what Holm's procedure declares and what is not shown to lie inside ±δ."""
 
 
-def _apart(main: Sequence[Decided]) -> list[str]:
-    """Where one factor at a time would have said something else."""
-    known = [one for one in main if one.apart.n >= FEWEST]
-    far = [one for one in known if one.apart.low is not None and one.apart.high is not None and not one.apart.low <= 0 <= one.apart.high]
-    differ = [one for one in far if one.apart.low != one.apart.high]
-    if not known:
+def notes(found: Sequence[Decided]) -> list[str]:
+    """Which averages are of effects that differ, because the level interacts; and for which of these levels one factor at a time would
+    have said something else. Nothing of levels that are not found to interact."""
+    levels = {level for one in found if one.effect.is_interaction and one.comparison.word in _DIFFERENT for level in one.effect.levels}
+    depending = [one for one in found if not one.effect.is_interaction and one.effect.levels[0] in levels]
+    if not depending:
         return []
-    if not differ:
-        return ["No level alone is shown to do something else than on average (95 %, each for itself)."]
-    told = ", ".join(f"{plain(name(one))} by {difference_text(one.apart)}" for one in differ)
-    return [
-        "**One factor at a time would say something else**: what a level does alone lies apart from its average, in points, for "
-        f"{told} (95 % for itself, outside of the family)."
-    ]
+    named = ", ".join(plain(name(one)) for one in depending)
+    told = [f"**No single number is what these levels do**, because they interact: {named}. Their averages are of what differs."]
+    apart = [f"{plain(name(one))} by {difference_text(one.apart.all)}" for one in depending if one.apart and one.apart.word in _DIFFERENT]
+    if apart:
+        told.append(
+            "**One factor at a time would say something else**: what a level does alone lies apart from its average, in points, for "
+            f"{', '.join(apart)}."
+        )
+    return told
 
 
 # -- tables
@@ -151,6 +128,7 @@ def _main(reading: Reading, found: Sequence[Decided]) -> str:
         "Effect": [plain(name(one)) for one in found],
         **_decisions(reading, found, "Averaged effect (points)"),
         "Alone, others at the reference (points)": [_alone(one) for one in found],
+        "Apart: alone − averaged (points)": [difference_text(spoken_for(one.apart.all)) if one.apart else NONE for one in found],
     }
     return by_column(columns, words=("Factor", "Effect", "Verdict"))
 
@@ -172,7 +150,7 @@ def _decisions(reading: Reading, found: Sequence[Decided], heading: str) -> dict
         "p": [p_text(one.p) for one in each],
         "p (Holm)": [p_text(one.adjusted) for one in each],
         "Smallest δ (points)": [smallest_delta(one) for one in each],
-        "Verdict": [word(one, reading.minutes(one.comparison)) for one in found],
+        "Verdict": [verdict_text(one, reading.minutes(one), reading.study) for one in each],
     }
 
 
@@ -183,14 +161,32 @@ def _alone(one: Decided) -> str:
 
 def summary(reading: Reading) -> str:
     """The effects in columns of fixed width, for the end of a run in a terminal; nothing where no factors are crossed."""
-    lines = [
-        (name(one), str(one.comparison.n), difference_text(spoken_for(one.comparison.all)), word(one, reading.minutes(one.comparison)))
-        for one in reading.verdicts.effects
-    ]
+    lines = []
+    for decided in reading.verdicts.effects:
+        one = decided.comparison
+        verdict = verdict_text(one, reading.minutes(one), reading.study)
+        lines.append((name(decided), str(one.n), difference_text(spoken_for(one.all)), verdict))
     return in_columns([("Effect", "n", "Difference (points)", "Verdict"), *lines]) if lines else ""
 
 
 # -- where the variance lies
+
+
+@dataclass(frozen=True)
+class Source:
+    """A part of the variance, and of a factor its importance, where Optuna is installed."""
+
+    part: Part
+    importance: Importance | None
+
+
+def sources(reading: Reading) -> list[Source]:
+    """Where the variance of all cells lies; empty where no seed has all cells, or nothing varies."""
+    of_cells = cells(reading.study, reading.arms)
+    if not of_cells:
+        return []
+    ranked = {one.name: one for one in _importances(reading, of_cells)}
+    return [Source(one, ranked.get(one.source)) for one in parts(reading.study.crossed, of_cells)]
 
 
 def _importances(reading: Reading, of_cells: Cells) -> list[Importance]:
@@ -203,18 +199,16 @@ def _importances(reading: Reading, of_cells: Cells) -> list[Importance]:
     return importances(factors, tables[0]) if len(tables) == 1 else importances_over_seeds(factors, tables)
 
 
-def _sources(reading: Reading, of_cells: Cells, told: Sequence[Importance]) -> str | None:
-    found = parts(reading.study.crossed, of_cells)
+def _sources(found: Sequence[Source]) -> str | None:
     if not found:
         return None
-    ranked = {one.name: one for one in told}
     columns = {
-        "Source": [plain(one.source) for one in found],
-        "Degrees of freedom": [str(one.freedom) for one in found],
-        "Share of the variance (%)": [number(100 * one.share, 1) for one in found],
-        "fANOVA importance (%)": [_percent(ranked.get(one.source)) for one in found],
+        "Source": [plain(one.part.source) for one in found],
+        "Degrees of freedom": [str(one.part.freedom) for one in found],
+        "Share of the variance (%)": [number(100 * one.part.share, 1) for one in found],
+        "fANOVA importance (%)": [_percent(one.importance) for one in found],
     }
-    if not told:
+    if not any(one.importance for one in found):
         del columns["fANOVA importance (%)"]
     return by_column(columns, words=("Source",))
 

@@ -1,5 +1,5 @@
-"""The raw numbers of a page as CSV in full precision: a line a variant, a comparison, an effect, a trial, a block. An empty cell is no
-number."""
+"""The raw numbers of a page as CSV in full precision: a line a variant, a comparison, an effect, a part of the variance, a trial, a block.
+An empty cell is no number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ablations.excitation import Look
 from ablations.statistics.comparison import Comparison
 from ablations.statistics.estimation import Estimate
 from ablations.statistics.factorial import Decided
+from ablations.tuning.record import Choice, Point
+from report import factorial
 from report.rows import Reading, Row
+from report.wording import word_of
 from senet_core.class_gates import HIGH, LOW, ClassGates
 
 
@@ -21,7 +24,8 @@ def tables(reading: Reading) -> dict[str, str]:
         {"variant": one.variant, "reference": one.reference} | _comparison(one, reading.minutes(one))
         for one in reading.verdicts.of_variants
     ]
-    effects = [_effect(one, reading.minutes(one.comparison)) for one in reading.verdicts.effects]
+    effects = [_effect(one, reading) for one in reading.verdicts.effects]
+    variance = [_source(one) for one in factorial.sources(reading)]
     trials = [
         {
             "variant": cell.variant,
@@ -34,8 +38,31 @@ def tables(reading: Reading) -> dict[str, str]:
         }
         for cell in reading.cells
     ]
-    files = {"rows.csv": rows, "comparisons.csv": compared, "effects.csv": effects, "trials.csv": trials}
-    return {name: csv_text(lines) for name, lines in files.items() if lines}
+    files = {"rows.csv": rows, "comparisons.csv": compared, "effects.csv": effects, "variance.csv": variance, "trials.csv": trials}
+    texts = {name: csv_text(lines) for name, lines in files.items() if lines}
+    tuned = reading.study.tuned
+    if tuned is None:
+        return texts
+    tried = {name: [(error, "diverged" if error is None else "done") for error in choice.errors] for name, choice in tuned.choices.items()}
+    return texts | {"candidates.csv": candidates(tuned.points, tried, tuned.choices)}
+
+
+def candidates(points: Sequence[Point], tried: Mapping[str, Sequence[tuple[float | None, str]]], chosen: Mapping[str, Choice]) -> str:
+    """What a tuning tried: a line for each variant at each point, with its held-out error (%) and state, and whether the variant got it; an
+    empty cell for a variant that has not chosen."""
+    lines = [
+        {
+            "variant": name,
+            "learning_rate": point.lr,
+            "weight_decay": point.weight_decay,
+            "held_out_error": error,
+            "state": state,
+            "chosen": chosen[name].place == place if name in chosen else None,
+        }
+        for name, cells in tried.items()
+        for place, (point, (error, state)) in enumerate(zip(points, cells, strict=True))
+    ]
+    return csv_text(lines)
 
 
 def gates(looks: Sequence[Look]) -> str:
@@ -83,7 +110,7 @@ def _row(row: Row) -> dict[str, Any]:
     return about | _comparison(row.comparison, row.minutes) | paper
 
 
-def _effect(one: Decided, minutes: float | None) -> dict[str, Any]:
+def _effect(one: Decided, reading: Reading) -> dict[str, Any]:
     effect = one.effect
     about = {
         "kind": "interaction" if effect.is_interaction else "main effect",
@@ -92,7 +119,28 @@ def _effect(one: Decided, minutes: float | None) -> dict[str, Any]:
         "references": ", ".join(effect.references),
     }
     alone = {"alone_seeds": one.alone.n, "alone_mean": one.alone.mean, "alone_low": one.alone.low, "alone_high": one.alone.high}
-    return about | _comparison(one.comparison, minutes) | alone
+    apart = {
+        "apart_mean": one.apart.mean if one.apart else None,
+        "apart_simultaneous_low": one.apart.all.low if one.apart else None,
+        "apart_simultaneous_high": one.apart.all.high if one.apart else None,
+        "apart_p_holm": one.apart.adjusted if one.apart else None,
+        "apart_smallest_delta": one.apart.smallest_delta if one.apart else None,
+    }
+    decided = _comparison(one.comparison, reading.minutes(one.comparison)) | {"verdict": word_of(reading.study, one.comparison)}
+    return about | decided | alone | apart
+
+
+def _source(one: factorial.Source) -> dict[str, Any]:
+    """Shares and importances are from 0 to 1."""
+    importance = one.importance
+    return {
+        "source": one.part.source,
+        "degrees_of_freedom": one.part.freedom,
+        "share": one.part.share,
+        "importance_mean": importance.mean if importance else None,
+        "importance_sd": importance.deviation if importance else None,
+        "importance_answers": importance.count if importance else None,
+    }
 
 
 def _comparison(one: Comparison | None, minutes: float | None) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import json
 import re
 import shlex
 from collections.abc import Collection, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from ablations.seed_rules import added, words
 from ablations.statistics.rounding import NONE
-from ablations.study import Search, Study
+from ablations.study import Confirms, Search, Study
 from report.numbers import plain
 from report.rows import Cell, Reading
 from report.tables import by_column
@@ -19,6 +19,8 @@ from senet_core.seeds import seed_label
 
 SEEDS = 5
 """Columns of keys that stand beside each other."""
+DATABASE = "URL"
+"""What stands in a command for the address of a search's database."""
 
 
 def holes(reading: Reading) -> list[str]:
@@ -50,27 +52,44 @@ def command(study: Study, cells: Collection[Cell] = ()) -> str:
         )
     rule = study.search or study.confirms
     if rule is not None:
-        seeds = ["--seed-list", ",".join(study.seeds)] if study.confirms else []
-        return shlex.join(["ablate", "search", rule.space, "--preset", study.preset, *options, *_rule(rule), *seeds, *again])
-    seeds = words(study, {cell.seed for cell in cells})
+        return _searching(study, rule, study.seeds if study.confirms else [str(seed) for seed in rule.seeds], again)
+    seeds = words(study, () if study.tuned else {cell.seed for cell in cells})  # a tuned one has the seeds of the shared one
     verb, tuning = ("run", ()) if study.tuned is None else ("tune", study.tuned.options)
     return shlex.join(["ablate", verb, study.suite, "--preset", study.preset, *options, *tuning, *seeds, *again])
 
 
-def commands(study: Study) -> list[str]:
-    """The commands that make the study from nothing, in turn: seeds that were added for what was open are asked for by one of their own."""
-    if study.candidates is not None or study.search is not None or study.confirms is not None or study.tuned is not None:
+def commands(study: Study, confirmations: Sequence[Study] = ()) -> list[str]:
+    """The commands that make the study from nothing, in turn: seeds that were added for what was open are asked for by one of their own.
+    ``confirmations`` are those of a search, in their order."""
+    if study.candidates is not None:
         return [command(study)]
+    if study.confirms is not None:
+        return [_searching(study, study.confirms, seeds) for seeds in accumulate(study.looks, lambda one, more: (*one, *more))]
+    if study.search is not None:
+        told, own = [line for one in confirmations for line in commands(one)], command(study)
+        whole = max((one.confirms.size for one in confirmations if one.confirms), default=0) >= study.search.size
+        return told if own in told[-1:] or (whole and study.search.confirm in (None, 0)) else [*told, own]
+    if study.tuned is not None:  # seeds that not all variants have are added to the shared study, and tune takes them over
+        return [*(commands(study.model_copy(update={"tuned": None})) if added(study) else []), command(study)]
     options = [option for path, value in study.overrides.items() for option in (f"--{path}", _argument(value))]
     later = (shlex.join(["ablate", "run", study.suite, "--preset", study.preset, *options, *more]) for more in added(study))
     return [command(study), *later]
 
 
-def _rule(rule: Search) -> list[str]:
-    """The options that ask for a search by the same rule."""
-    stated = {"budget": rule.budget, "batch": rule.batch, "sampler": rule.sampler, "seed": rule.seed, "name": rule.name}
+def _searching(study: Study, rule: Search, seeds: Sequence[str], more: Sequence[str] = ()) -> str:
+    """The command that asks for a search by the same rule, confirmed at these seeds. Where the designs are kept is not told: the address of
+    a database may have a password in it."""
+    fields = dict(study.overrides)
+    holdout = fields.pop("data.holdout", rule.holdout if isinstance(rule, Confirms) else None)
+    fields |= {} if holdout is None else {"data.holdout": holdout}  # last, so that a search and its confirmation say the same
+    recipe = [word for path, value in fields.items() for word in (f"--{path}", _argument(value))]
+    stated = {"budget": rule.size, "batch": rule.batch, "sampler": rule.sampler, "seed": rule.seed, "name": rule.name}
     told = [word for option, value in stated.items() if value is not None for word in (f"--{option}", str(value))]
-    return [*told, *(["--no-rungs"] if len(rule.epochs) == 1 else [])]
+    told += ["--no-rungs"] if len(rule.epochs) == 1 else []
+    told += ["--storage", DATABASE] if rule.storage else []
+    told += ["--confirm", str(rule.confirm)] if rule.confirm is not None else []
+    told += ["--seed-list", ",".join(seeds)] if seeds and rule.confirm != 0 else []
+    return shlex.join(["ablate", "search", rule.space, "--preset", study.preset, *recipe, *told, *more])
 
 
 def _argument(value: Any) -> str:

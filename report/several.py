@@ -14,6 +14,7 @@ from report.methods import factor_text
 from report.numbers import plain
 from report.rows import Reading
 from report.tables import by_column
+from report.wording import word_of
 
 TITLE = "Ablations"
 OVERVIEW = (
@@ -34,7 +35,8 @@ def opening(readings: Sequence[Reading], captions: Captions, pages: str, figure:
     drawn = [figure, captions.figure(OVERVIEW)] if figure else []
     head = f"# {TITLE}\n\n## Summary\n\n"
     anchors = [heading.anchor for heading in headings(parse(head + pages)) if heading.level == 2][1:]
-    parts = [head.strip(), table, _table(readings, anchors), _KEY, *drawn]
+    key = _KEY + (_KEY_CROSSED if any(reading.study.crossed for reading in readings) else "")
+    parts = [head.strip(), table, _table(readings, anchors), key, *drawn]
     return "\n\n".join(parts) + "\n"
 
 
@@ -42,6 +44,10 @@ _KEY = (
     "The largest difference is that of the row that is farthest from its own reference, in points of top-1 error, with the interval that "
     f"covers together with all others of its suite; below {FEWEST} pairs of seeds it stands alone and there is no verdict. Below 0 is "
     "better than the reference. A claim holds or fails only at a preset that trains to convergence; elsewhere its direction is told."
+)
+_KEY_CROSSED = (
+    " Of crossed factors the largest main effect stands there, averaged over the other factors; levels that interact, or add up, are "
+    "counted among the verdicts."
 )
 
 
@@ -59,7 +65,8 @@ def _table(readings: Sequence[Reading], anchors: Sequence[str]) -> str:
 
 def _largest(reading: Reading) -> str:
     compared = [row.comparison for row in reading.rows() if row.comparison is not None and row.comparison.mean is not None]
-    compared += [one.comparison for one in reading.verdicts.effects if one.comparison.mean is not None]
+    main = [one.comparison for one in reading.verdicts.effects if not one.effect.is_interaction]  # an interaction is none of one factor
+    compared += [one for one in main if one.mean is not None]
     if not compared:
         return NONE
     one = max(compared, key=lambda found: abs(found.mean or 0.0))
@@ -69,7 +76,7 @@ def _largest(reading: Reading) -> str:
 
 def _verdicts(reading: Reading) -> str:
     def word(one: Comparison) -> str:
-        return one.word or "without a verdict"
+        return word_of(reading.study, one) or "without a verdict"
 
     return _counted(map(word, reading.verdicts.comparisons.found))
 

@@ -1,35 +1,35 @@
-"""Pages of a tuning: the held-out part as a table of candidates, and on a tuned study's page both settings beside each other."""
+"""Pages of a tuning: the held-out part as a table of candidates, and what pages say of both settings and of other tunings of a suite."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
-from ablations.selection import companions
-from ablations.statistics.comparison import FEWEST, Arm, Comparison
+from ablations.selection import tunings
+from ablations.statistics.comparison import Arm
 from ablations.statistics.measured import arms
-from ablations.statistics.robustness import Robustness, Twofold, robustness
-from ablations.statistics.rounding import NONE, difference_text, error_text, number, spoken_for
+from ablations.statistics.rounding import NONE, number
 from ablations.store import Store
 from ablations.study import Study
-from ablations.tuning.choice import Edge, choice_text, chosen, edges, held_out_error
-from ablations.tuning.record import Candidates, Choice, Point, Question, Tuned
-from ablations.tuning.studies import note
+from ablations.tuning.choice import NotChosen, best, candidates, choice_text, choices, held_out_error
+from ablations.tuning.record import FIELDS, Choice, Point, Question
 from report.captions import KEYS, Captions, images_text
 from report.numbers import plain
 from report.publishing import Document, Published, publish, write_files
+from report.raw import candidates as raw_candidates
 from report.raw import tables as raw_tables
 from report.record import command, holes, keys, provenance
-from report.rows import Reading, Row, one_reference, read
+from report.rows import Reading, read
 from report.tables import by_column
-from report.wording import verdict_text
 
 # -- the page of the held-out part
 
 
 def write(study: Study, store: Store, folder: Path, stem: str, formats: Collection[str]) -> Published:
-    """Write the page of a held-out part in these formats, and with "csv" the numbers of all trials.
+    """Write the page of a held-out part in these formats, and with "csv" the numbers of all trials and candidates.
 
     :raises InputError: if the folder cannot be written.
     """
@@ -39,37 +39,45 @@ def write(study: Study, store: Store, folder: Path, stem: str, formats: Collecti
     done = publish(Document(_page(reading), study.name, {}, date), folder, stem, formats)
     if "csv" not in formats:
         return done
-    files = write_files(folder, {name: text.encode() for name, text in raw_tables(reading).items() if name == "trials.csv"})
+    texts = {"trials.csv": raw_tables(reading)["trials.csv"], "candidates.csv": _raw(reading)}
+    files = write_files(folder, {name: text.encode() for name, text in texts.items()})
     return Published((*done.files, *files), done.missing)
 
 
 def summary(study: Study, store: Store) -> str:
     """What each variant gets, for a terminal."""
-    asked, found = _candidates(study), arms(study, store)
-    told = []
-    for name in asked.variants:
-        choice = chosen(study, found, name)
-        told.append(f"{name}: {'not chosen yet' if choice is None else choice_text(asked.points, choice)}")
-    return "\n".join(told)
+    found, lacking = _chosen(study, arms(study, store))
+    return lacking or "\n".join(f"{name}: {choice_text(candidates(study).points, choice)}" for name, choice in found.items())
+
+
+def _chosen(study: Study, found: Mapping[str, Arm]) -> tuple[dict[str, Choice], str]:
+    """What each variant gets; nothing while trials are missing, and a sentence that says so."""
+    try:
+        return choices(study, found), ""
+    except NotChosen as lacking:
+        return {}, str(lacking)
 
 
 def _page(reading: Reading) -> str:
     study, numbers = reading.study, Captions()
-    asked, lacking = _candidates(study), holes(reading)
-    found = {name: chosen(study, reading.arms, name) for name in asked.variants}
-    errors = {name: [_cell(reading.arms[asked.cell(name, place)]) for place in range(len(asked.points))] for name in asked.variants}
+    asked, missing = candidates(study), holes(reading)
+    chosen, lacking = _chosen(study, reading.arms)
+    tried = {name: [reading.arms[asked.cell(name, place)] for place in range(len(asked.points))] for name in asked.variants}
+    errors = {name: [held_out_error(arm) for arm in row] for name, row in tried.items()}
+    texts = {name: [_cell(arm, len(study.seeds)) for arm in row] for name, row in tried.items()}
+    fields = " and ".join(field.name for field in asked.question.fields)
     parts = [
         f"# {plain(study.title)}",
-        f"Every variant was trained at the same {len(asked.points)} candidates of {_fields(asked.question)}, the first of them the "
+        f"Every variant was trained at the same {len(asked.points)} candidates of {fields}, the first of them the "
         f"suite's own setting, and evaluated on the {images_text(study)}; the test set was not read. A variant gets the candidate of least "
         f"{_mean(asked.question)}, the first of equals; one that diverges is not chosen. These errors choose, they do not judge: they are "
         "of few seeds, and the best of many is lower than it will be again.",
-        numbers.table(_candidates_caption(asked.question)),
-        candidates_table(asked.points, errors, found),
+        numbers.table(candidates_caption(asked.question, errors, bool(chosen))),
+        candidates_table(asked.points, texts, chosen),
     ]
-    told = [f"- {plain(name)}: {plain(choice_text(asked.points, choice))}" for name, choice in found.items() if choice is not None]
-    parts += ["## What each variant gets", "\n".join(told)] if told else []
-    parts += ["## Missing and diverged trials", "\n".join(f"- {hole}" for hole in lacking)] if lacking else []
+    told = [f"- {plain(name)}: {plain(choice_text(asked.points, choice))}" for name, choice in chosen.items()]
+    parts += ["## What each variant gets", plain(lacking) if lacking else "\n".join(told)]
+    parts += ["## Missing and diverged trials", "\n".join(f"- {hole}" for hole in missing)] if missing else []
     if any(cell.state != "diverged" for cell in reading.holes()):
         parts.append(f"To go on, with the same workspace and data:\n\n    {command(study, reading.holes())}")
     parts += ["## Provenance", f"Data: {plain(study.images.label)}. Study: {plain(study.name)}."]
@@ -78,150 +86,71 @@ def _page(reading: Reading) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _candidates(study: Study) -> Candidates:
-    assert study.candidates is not None, f"'{study.name}' is not the held-out part of a tuning"
-    return study.candidates
-
-
-def _cell(arm: Arm) -> str:
-    """A candidate's error; "diverged" where a seed did."""
+def _cell(arm: Arm, seeds: int) -> str:
+    """A candidate's error; "diverged" where a seed did; with the number of seeds that have ended while others have not."""
     if arm.diverged:
         return "diverged"
     error = held_out_error(arm)
-    return NONE if error is None else number(error, 2)
+    return NONE if error is None else number(error, 2) + (f" (n = {arm.n})" if arm.n < seeds else "")
 
 
-def candidates_table(points: Sequence[Point], errors: Mapping[str, Sequence[str]], found: Mapping[str, Choice | None]) -> str:
-    """A line a candidate, a column a variant; ``errors`` as they are shown, what was chosen in bold."""
-    columns = {
-        "Learning rate": [f"{point.lr:g}" for point in points],
-        "Weight decay": [f"{point.weight_decay:g}" for point in points],
-    }
-    for name, cells in errors.items():
-        choice = found[name]
-        best = None if choice is None or choice.lost else choice.place
-        columns[plain(name)] = [f"**{text}**" if place == best else text for place, text in enumerate(cells)]
-    return by_column(columns, words=())
+def _raw(reading: Reading) -> str:
+    asked = candidates(reading.study)
+    tried = {name: [reading.arms[asked.cell(name, place)] for place in range(len(asked.points))] for name in asked.variants}
 
+    def state(arm: Arm) -> str:
+        return "diverged" if arm.diverged else "missing" if arm.n < len(reading.study.seeds) else "done"
 
-def _candidates_caption(question: Question) -> str:
-    mean = f", mean over {question.seeds} seeds" if question.seeds > 1 else ""
-    return f"Held-out top-1 error (%) of every variant at every candidate{mean}; each variant's best is bold."
-
-
-def _fields(question: Question) -> str:
-    names = (("learning rate", question.lr), ("weight decay", question.weight_decay))
-    return " and ".join(name for name, span in names if span is not None)
+    errors = {name: [(held_out_error(arm), state(arm)) for arm in row] for name, row in tried.items()}
+    return raw_candidates(asked.points, errors, _chosen(reading.study, reading.arms)[0])
 
 
 def _mean(question: Question) -> str:
     return "held-out error" if question.seeds == 1 else f"mean held-out error over {question.seeds} seeds"
 
 
-# -- the section of a tuned study's page
-
-EDGE = "‡"
+# -- the table of candidates, on both pages
 
 
-def section(reading: Reading, store: Store, numbers: Captions) -> str:
-    """What the page of a tuned study says of both settings, in Markdown, its captions counted by ``numbers``."""
-    study, tuned = reading.study, reading.study.tuned
-    assert tuned is not None, f"'{study.name}' is no tuned study"
-    beside = companions(study, store)
-    shared = next((read(other, store) for other in beside if other.name == tuned.shared), None)
-    parts = [note(tuned.question)]
-    if shared is None:
-        parts.append(f"The study at the shared setting, {plain(tuned.shared)}, is not in this workspace, so nothing is held against it.")
-    parts += [numbers.table(_caption(study, tuned)), _both(reading, shared, tuned)]
-    wary = [f"- {plain(name)}: {plain(edge.told(tuned.point(name)))}." for name, edge in _edges(tuned)]
-    wary += [f"- {plain(name)}: {plain(choice_text(tuned.points, one))}." for name, one in tuned.choices.items() if one.lost]
-    parts += ["\n".join(wary)] if wary else []
-    if shared is not None:
-        parts += _claims(reading, shared, tuned)
-    parts += [numbers.table(_candidates_caption(tuned.question))]
-    parts += [candidates_table(tuned.points, {name: list(map(_told, one.errors)) for name, one in tuned.choices.items()}, tuned.choices)]
-    others = [plain(other.name) for other in beside if other.name != tuned.shared]
-    parts += [f"The same suite was also tuned otherwise in this workspace: {', '.join(others)}."] if others else []
-    return "\n\n".join(parts)
+def candidates_table(points: Sequence[Point], errors: Mapping[str, Sequence[str]], chosen: Mapping[str, Choice]) -> str:
+    """A line a candidate, a column a variant; ``errors`` as they are shown, the best of each variant that has chosen in bold."""
+    columns = {field.name.capitalize(): [f"{getattr(point, name):g}" for point in points] for name, field in FIELDS.items()}
+    for name, cells in errors.items():
+        bold = best(chosen[name].errors) if name in chosen else ()
+        columns[plain(name)] = [f"**{text}**" if place in bold else text for place, text in enumerate(cells)]
+    return by_column(columns, words=())
 
 
-def _told(error: float | None) -> str:
-    return "diverged" if error is None else number(error, 2)
+def candidates_caption(question: Question, errors: Mapping[str, Sequence[float | None]], chosen: bool) -> str:
+    """Of that table, with how much a held-out error varies by chance: that of a typical best one (the median over the variants)."""
+    mean = f", mean over {question.seeds} seeds" if question.seeds > 1 else ""
+    bold = "; each variant's best is bold, several where they tie" if chosen else ""
+    told = f"Held-out top-1 error (%) of every variant at every candidate{mean}{bold}."
+    least = [min(known) for row in errors.values() if (known := [error for error in row if error is not None])]
+    typical = median(least) / 100 if least else 0.0
+    if not 0 < typical < 1:
+        return told
+    images = question.holdout * question.seeds
+    deviation = 100 * math.sqrt(typical * (1 - typical) / images)
+    counted = f"{question.holdout:,}" if question.seeds == 1 else f"{question.seeds} × {question.holdout:,}"
+    error = f"An error of {number(100 * typical, 1)} % on {counted} images"
+    return f"{told} {error} has a binomial standard error of {number(deviation, 1)} points."
 
 
-def _edges(tuned: Tuned) -> list[tuple[str, Edge]]:
-    return [(name, edge) for name, one in tuned.choices.items() if not one.lost for edge in edges(tuned.points, one.place)]
+# -- other tunings of a suite
 
 
-def _caption(study: Study, tuned: Tuned) -> str:
-    mark = f" {EDGE}: the best is at the edge of what was tried." if _edges(tuned) else ""
-    return (
-        f"{plain(study.title)}: top-1 error (%) on the {images_text(study)} and differences in points, at the shared setting "
-        f"({plain(tuned.points[0].text)}) and at each variant's own; errors with 95 % intervals, differences with those of their "
-        f"study's family (from {FEWEST} pairs of seeds on).{mark}"
-    )
-
-
-def _both(reading: Reading, shared: Reading | None, tuned: Tuned) -> str:
-    rows = reading.rows()
-    before = {row.variant: row for row in shared.rows()} if shared else {}
-    at_edge = {(name, edge.field) for name, edge in _edges(tuned)}
-
-    def own(row: Row, field: str) -> str:
-        return f"{getattr(tuned.point(row.variant), field):g}" + (f" {EDGE}" if (row.variant, field) in at_edge else "")
-
-    columns = {"Variant": [plain(row.variant) for row in rows]}
-    if one_reference(rows) is None:
-        columns["Compared with"] = [NONE if row.is_reference else plain(row.reference) for row in rows]
-    columns |= _columns("Shared", [before.get(row.variant) for row in rows])
-    columns |= {"Learning rate": [own(row, "lr") for row in rows], "Weight decay": [own(row, "weight_decay") for row in rows]}
-    columns |= _columns("Tuned", list(rows))
-    return by_column(columns, words=("Variant", "Compared with", "Shared: verdict", "Tuned: verdict"))
-
-
-def _columns(setting: str, rows: Sequence[Row | None]) -> dict[str, list[str]]:
-    return {
-        f"{setting}: error": [NONE if row is None else error_text(row.error) for row in rows],
-        f"{setting}: difference": [
-            NONE if row is None else "reference" if row.is_reference else _difference(row.comparison) for row in rows
-        ],
-        f"{setting}: verdict": [NONE if row is None else verdict_text(row.comparison) for row in rows],
-    }
-
-
-def _difference(one: Comparison | None) -> str:
-    return NONE if one is None else difference_text(spoken_for(one.all))
-
-
-def _claims(reading: Reading, shared: Reading, tuned: Tuned) -> list[str]:
-    found = robustness(shared.verdicts.claims(), reading.verdicts.claims())
-    if not found:
-        return []
-    word = "lr-robust" if tuned.question.lr is not None else "wd-robust"
+def others(study: Study, store: Store) -> str:
+    """The other tunings of the study's suite in the workspace, by their names; "" where there is none."""
     told = [
-        line for one in found for line in (f"- {plain(one.text)} **{_word(one, word)}**", *(f"  - {_part(part)}" for part in one.parts))
+        f"{plain(one.name)} ({len(one.tuned.points)} candidates, shared setting {plain(one.tuned.points[0].text)})"
+        for one in tunings(study, store)
+        if one.tuned is not None
     ]
-    return [
-        f"A claim is {word} where each of its differences has the same sign at both settings, from {FEWEST} pairs of seeds on; where it "
-        "expects equivalence, the same answer. A difference that is nothing but noise keeps its sign every other time or more: the "
-        "verdicts say which are more than that.",
-        "\n".join(told),
-    ]
+    return ", ".join(told)
 
 
-def _word(one: Robustness, word: str) -> str:
-    return word if one.survival == "survives" else one.survival
-
-
-def _part(part: Twofold) -> str:
-    contrast = part.tuned.contrast
-    at = [f"{_at(one.comparison)} {setting}" for one, setting in ((part.shared, "shared"), (part.tuned, "tuned"))]
-    return f"{plain(contrast.variant)} against {plain(contrast.reference)}, expected {contrast.expect}: {', '.join(at)}."
-
-
-def _at(one: Comparison | None) -> str:
-    """A comparison in a few words; two variants that are one network have none."""
-    if one is None:
-        return "one network"
-    verdict = f" ({one.word})" if one.word else f" (n = {one.n})"
-    return ("no pair" if one.mean is None else _difference(one)) + verdict
+def beside(study: Study, store: Store) -> list[str]:
+    """On the page of a suite at its shared setting: a sentence on what it was tuned to besides."""
+    told = "" if study.tuned is not None else others(study, store)
+    return [f"This suite was also trained with each variant tuned, in this workspace: {told}."] if told else []

@@ -6,26 +6,58 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from ablations.crossing import effect_between
 from ablations.published import published
 from ablations.statistics import own_unit
 from ablations.statistics.claims import Answer, Part
 from ablations.statistics.comparison import FEWEST, Comparison, Comparisons, Word
 from ablations.statistics.rounding import NONE, decimals, difference_text, error_text, interval_text, number, p_text, rounded_up, spoken_for
 from ablations.study import Study
+from ablations.suite import Contrast
 from report.levels import confidence, level_text
 from report.numbers import plain, time_text
 from report.rows import Reading, Row, one_reference
 
+_TOGETHER: Mapping[Word, str] = {
+    "better": "interact",
+    "worse": "interact",
+    "better but negligible": "interact but negligible",
+    "worse but negligible": "interact but negligible",
+    "equivalent": "add up",
+    "open": "open",
+}
 
-def verdict_text(comparison: Comparison | None, minutes: float | None = None) -> str:
-    """The verdict in a cell: "equivalent", "open (about 24 seeds, 90 minutes)"; a dash where there is none."""
+
+def word_of(study: Study, comparison: Comparison) -> str | None:
+    """The verdict's word as it is shown; None where there is no verdict.
+
+    An interaction of crossed factors has no better and worse: its levels interact, or add up. Every text that may speak of one asks here.
+    """
+    if comparison.word is None or not _joint(study, comparison.variant, comparison.reference):
+        return comparison.word
+    return _TOGETHER[comparison.word]
+
+
+def _joint(study: Study, variant: str, reference: str) -> bool:
+    """Whether two arms are the sides of an interaction."""
+    effect = effect_between(study.crossed, variant, reference)
+    return effect is not None and effect.is_interaction
+
+
+def verdict_text(comparison: Comparison | None, minutes: float | None = None, study: Study | None = None) -> str:
+    """The verdict in a cell: "equivalent", "open (about 24 seeds, 90 minutes)"; a dash where there is none.
+
+    ``study`` is needed where the comparison may be an interaction (``word_of``); that of two variants does without.
+    """
     if comparison is None or comparison.word is None:
         return NONE
-    return comparison.word + (f" ({'; '.join(more)})" if (more := _more(comparison, minutes)) else "")
+    word = comparison.word if study is None else word_of(study, comparison)
+    more = _more(comparison, minutes, study)
+    return f"{word} ({'; '.join(more)})" if more else f"{word}"
 
 
-def _more(comparison: Comparison, minutes: float | None) -> list[str]:
-    told = [divergence_text(comparison)] if comparison.divergence else []
+def _more(comparison: Comparison, minutes: float | None, study: Study | None) -> list[str]:
+    told = [divergence_text(comparison, study)] if comparison.divergence else []
     if comparison.word == "open" and comparison.divergence is None:
         price = f", {time_text(minutes)}" if minutes is not None else ""
         told.append(f"about {comparison.needed:,} seeds{price}" if comparison.needed else "more than 1,000 seeds")
@@ -34,10 +66,12 @@ def _more(comparison: Comparison, minutes: float | None) -> list[str]:
     return told
 
 
-def divergence_text(comparison: Comparison) -> str:
-    """How many seeds of each arm diverged: "3 of 8 diverged, 0 of 8 of the reference"."""
+def divergence_text(comparison: Comparison, study: Study | None = None) -> str:
+    """How many seeds of each arm diverged: "3 of 8 diverged, 0 of 8 of the reference"; of an interaction, in any of its cells."""
     counts = comparison.divergence
     assert counts is not None
+    if study is not None and _joint(study, comparison.variant, comparison.reference):
+        return f"{counts.variant} of {counts.variant_n} seeds diverged"
     other = f", {counts.reference} of {counts.reference_n} of the reference" if counts.reference else ""
     return f"{counts.variant} of {counts.variant_n} diverged{other}"
 
@@ -94,12 +128,15 @@ def _groups(study: Study, rows: Sequence[Row]) -> dict[str, list[str]]:
     return {name: texts for name, texts in groups.items() if texts}
 
 
-def behind(one: Comparison) -> str:
-    """What a verdict on top of the page rests on: the difference, and before it the diverged seeds where they may have decided."""
+def behind(one: Comparison, study: Study | None = None) -> str:
+    """What a verdict on top of the page rests on: the difference, and before it the diverged seeds where they may have decided.
+
+    ``study`` as in ``verdict_text``.
+    """
     difference = "no pair of seeds" if one.mean is None else difference_text(spoken_for(one.all))
     if one.divergence is None or (one.mean is not None and not one.settled):
         return difference
-    return f"{divergence_text(one)}; {difference}" if one.n >= FEWEST else divergence_text(one)
+    return f"{divergence_text(one, study)}; {difference}" if one.n >= FEWEST else divergence_text(one, study)
 
 
 def diverged(rows: Sequence[Row]) -> str:
@@ -121,11 +158,22 @@ def claim_text(answer: Answer) -> str:
 def part_text(reading: Reading, part: Part) -> str:
     """One contrast of a claim as a sentence that can be quoted, with the paper's number beside it."""
     variant, reference = part.contrast.variant, part.contrast.reference
-    pair = f"{plain(variant)} against {plain(reference)}, expected {part.contrast.expect}"
+    pair = f"{plain(variant)} against {plain(reference)}, {expected(reading.study, part.contrast)}"
     paper = _paper(reading.study, variant, reference)
     if part.comparison is None:
         return f"{pair}: the two are one network, so no difference is possible{paper}."
     return f"{pair}: {_found(part, reading)}{paper}."
+
+
+def expected(study: Study, contrast: Contrast) -> str:
+    """What a claim expects of a comparison: "expected worse"; of an interaction "expected to add up", whichever side comes first."""
+    effect = effect_between(study.crossed, contrast.variant, contrast.reference)
+    if effect is None or not effect.is_interaction:
+        return f"expected {contrast.expect}"
+    if contrast.expect == "equivalent":
+        return "expected to add up"
+    more = (contrast.expect == "worse") == (contrast.variant == effect.plus.name)
+    return f"expected to interact, {'more' if more else 'fewer'} errors together than added up"
 
 
 def _found(part: Part, reading: Reading) -> str:
@@ -133,7 +181,7 @@ def _found(part: Part, reading: Reading) -> str:
     assert one is not None
     if one.word is None and one.mean is None and one.divergence is None:
         return "nothing was measured yet"
-    verdict = f"**{verdict_text(one, reading.minutes(one))}**" if one.word else f"no verdict ({one.reason})"
+    verdict = f"**{verdict_text(one, reading.minutes(one), reading.study)}**" if one.word else f"no verdict ({one.reason})"
     return f"{verdict}; {_observed(one)}"
 
 
@@ -154,7 +202,9 @@ def quotation(reading: Reading, answer: Answer) -> str | None:
     study, told = reading.study, [_quoted(part, one, reading.study) for part, one in found]
     seeds = sorted({one.n for _, one in found})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    how = "; ".join([_intervals(reading.verdicts.comparisons.family, study.planned_looks), *_chosen(study)])
+    joint = any(_joint(study, one.variant, one.reference) for _, one in found)
+    meant = ["an interaction is what two levels do together less what each of them does"] if joint else []
+    how = "; ".join([_intervals(reading.verdicts.comparisons.family, study.planned_looks), *_chosen(study), *meant])
     return (
         f"On {plain(study.images.label)} (preset {study.preset}), over {count} paired seeds, {', and '.join(told)} ({how}). {_so(answer)}"
     )
@@ -186,10 +236,10 @@ def _so(answer: Answer) -> str:
 
 def _concluded(part: Part, one: Comparison, study: Study) -> str:
     """The verdict, and where equivalence is claimed or shown the δ that it is about."""
-    word = one.word or ""
-    if part.contrast.expect != "equivalent" and word in ("better", "worse", "open"):
+    word = word_of(study, one) or ""
+    inside = one.word is not None and (one.word == "equivalent" or one.word.endswith("negligible"))
+    if part.contrast.expect != "equivalent" and not inside:
         return word
-    inside = word == "equivalent" or word.endswith("negligible")
     smallest = "" if one.smallest_delta is None else f", smallest δ {rounded_up(one.smallest_delta)}"
     if inside:
         return f"{word} within ±{study.delta:g} points by two one-sided tests at {level_text(study.planned_looks)}{smallest}"
@@ -199,12 +249,24 @@ def _concluded(part: Part, one: Comparison, study: Study) -> str:
 def _quoted(part: Part, one: Comparison, study: Study) -> str:
     assert one.mean is not None
     places = decimals(one.all.half_width)
+    effect = effect_between(study.crossed, one.variant, one.reference)
+    if effect is not None and effect.is_interaction:
+        one = one if one.variant == effect.plus.name else one.reversed()
+        assert one.mean is not None
+        named = f"the interaction of {plain(' and '.join(effect.levels))} is {number(one.mean, places, sign=True)} points"
+    else:
+        named = _errs(one, places)
+    p = "" if one.adjusted is None else f", p {p_text(one.adjusted) if one.adjusted < 0.001 else '= ' + p_text(one.adjusted)}"
+    rates = f"; {divergence_text(one, study)}" if one.divergence else ""
+    told = f"{interval_text(one.all, places)}{p}{rates}; {_concluded(part, one, study)}"
+    return f"{named} ({told})"
+
+
+def _errs(one: Comparison, places: int) -> str:
+    assert one.mean is not None
     size = number(abs(one.mean), places)
     more = f"errs {size} points {'more' if one.mean > 0 else 'less'} than" if re.search("[1-9]", size) else f"differs by {size} points from"
-    p = "" if one.adjusted is None else f", p {p_text(one.adjusted) if one.adjusted < 0.001 else '= ' + p_text(one.adjusted)}"
-    rates = f"; {divergence_text(one)}" if one.divergence else ""
-    told = f"{interval_text(one.all, places)}{p}{rates}; {_concluded(part, one, study)}"
-    return f"{plain(one.variant)} {more} {plain(one.reference)} ({told})"
+    return f"{plain(one.variant)} {more} {plain(one.reference)}"
 
 
 def _paper(study: Study, variant: str, reference: str) -> str:
@@ -222,14 +284,16 @@ def _paper(study: Study, variant: str, reference: str) -> str:
 
 
 def seeds_text(study: Study, comparisons: Comparisons, finished: bool) -> list[str]:
-    """Sentences on how the number of seeds came about, where it was not simply asked for once. ``finished``: no trial is missing."""
+    """Sentences on how the number of seeds came about, where it was not simply asked for once, and of what confirms a search on the
+    confirmations before it. ``finished``: no trial is missing."""
     told, points = [], " points" if study.metric is None else ""
     if study.precision is not None:
         rule, reached = study.precision, _reached(study, comparisons, study.precision.half_width, finished)
+        there, spread = (" at the shared setting", "their own spread at those seeds") if study.tuned else ("", "that first spread")
         told.append(
-            f"The spread of the first {rule.first} seeds decided how many there are (Stein's two stages), so that the own interval of each "
-            f"difference has a half-width of at most {rule.half_width:g}{points}, with at most {rule.most} seeds; intervals and p keep "
-            f"that first spread. {reached}"
+            f"The spread of the first {rule.first} seeds{there} decided how many there are (Stein's two stages), so that the own interval "
+            f"of each difference{there} has a half-width of at most {rule.half_width:g}{points}, with at most {rule.most} seeds; intervals "
+            f"and p keep {spread}. {reached}"
         )
     if study.planned_looks > 1 and not study.extended_after_looking:
         told.append(
@@ -238,6 +302,8 @@ def seeds_text(study: Study, comparisons: Comparisons, finished: bool) -> list[s
         )
     if study.extended_after_looking:
         told.append(_extended(study))
+    if study.confirms is not None and study.confirms.before:
+        told.append(_looked_before(study.confirms.before))
     if study.vary is not None:
         told.append(f"The seeds move the stream {study.vary} alone; all other random numbers are the same in every trial.")
     return told
@@ -261,6 +327,17 @@ def _earlier(study: Study, comparisons: Comparisons) -> str:
     if not any(one.look is not None and one.look < len(study.looks) for one in comparisons.found):
         return ""
     return " A comparison that was settled earlier stands with the difference, the interval and the n of its look."
+
+
+def _looked_before(before: Sequence[str]) -> str:
+    """What the confirmations of a search that were looked at before another one do to what that one promises."""
+    others = "another confirmation" if len(before) == 1 else f"{len(before)} other confirmations"
+    looks = len(before) + 1
+    return (
+        f"**Extended after looking**: {others} of the same search had been judged on the test set before this one "
+        f"({', '.join(map(plain, before))}), and the search went on after that, which nothing here pays for. A false decision in 5 % of "
+        f"families is the promise of one look; that of {looks} looks together is no better than {min(100, 5 * looks)} %."
+    )
 
 
 def _extended(study: Study) -> str:

@@ -6,9 +6,11 @@ import ast
 import json
 import logging
 import math
+import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from statsmodels.stats.multitest import multipletests
 from test_figures import shown
 from test_report import key, line, make_study, save
 
-from ablations.crossing import Crossed, Levels, all_cells, effects, fault, sides
+from ablations.crossing import Crossed, Levels, all_cells, contrast_fault, effects, fault, sides
 from ablations.extension import extended
 from ablations.planning import Order, study_of
 from ablations.presets import preset
@@ -38,12 +40,13 @@ from ablations.statistics.verdicts import family, members
 from ablations.store import Store
 from ablations.study import Precision, Study
 from ablations.suite import SUITES, Claim, Contrast, Setting, Suite, Variant, cells
-from report import factorial
+from report import factorial, several
 from report.captions import Captions
 from report.document import Page, markdown_page, summary, write
 from report.figures import style
 from report.interaction_figure import crossed_panels, interactions_figure
 from report.prospects import prospect_lines
+from report.raw import tables
 from report.rows import read
 from senet_core.config import Config
 from senet_core.dataset import Facts
@@ -107,11 +110,12 @@ def test_effects_worked_by_hand() -> None:
     assert [one.comparison.adjusted for one in (a, b, joint)] == pytest.approx([2 * p_a, 3 * p_b, 2 * p_a], abs=1e-8)
     assert [one.comparison.word for one in (a, b, joint)] == ["open", "worse", "open"]
     assert b.comparison.own.half_width == pytest.approx(4.302652729911275 / 6, abs=1e-8)
-    # alone, A does 2, 3 and 1, and so is 1, 1.5 and 0.5 short of its average
-    assert (a.alone.mean, a.alone.n, a.apart.mean) == (2.0, 3, -1.0)
-    assert a.alone.half_width == pytest.approx(4.302652729911275 / 3**0.5) and a.apart.half_width == pytest.approx(
-        4.302652729911275 / 12**0.5
-    )
+    # alone, A does 2, 3 and 1, and so is 1, 1.5 and 0.5 short of its average; B does 1, 1 and 2, which is as much short of its own
+    assert a.apart is not None and b.apart is not None and joint.apart is None
+    assert (a.alone.mean, a.alone.n, a.apart.mean, b.apart.mean) == (2.0, 3, -1.0, -1.0)
+    assert a.alone.half_width == pytest.approx(4.302652729911275 / 3**0.5)
+    assert a.apart.own.half_width == pytest.approx(4.302652729911275 / 12**0.5) == b.apart.own.half_width
+    assert a.apart.adjusted == pytest.approx(2 * p_a, abs=1e-8) == b.apart.adjusted, "a family of two, beside the three effects"
     assert joint.alone.n == 0 and joint.effect.is_interaction
 
 
@@ -184,7 +188,73 @@ def test_planted_effects_are_found_and_what_was_not_planted_adds_up() -> None:
     assert words[("max", "relu")] == "worse" and found[("max", "relu")].comparison.mean == pytest.approx(1, abs=0.1)
     assert {words[levels] for levels in words if len(levels) == 2} - {words[("max", "relu")]} == {"equivalent"}
     assert found[("relu",)].alone.mean == pytest.approx(2, abs=0.1)
-    assert found[("relu",)].apart.high is not None and found[("relu",)].apart.high < 0
+    # alone relu does 2 and on average 2.5; the maximum 0 and 1 / 3, which is not shown to be less than δ
+    apart = {level: found[(level,)].apart for level in ("max", "tanh", "relu", "r = 4")}
+    assert {level: one.word for level, one in apart.items() if one} == {
+        "max": "better", "tanh": "equivalent", "relu": "better", "r = 4": "equivalent"
+    }  # fmt: skip
+
+
+def simulated(count: int, n: int, joint: float) -> Iterator[dict[Levels, Arm]]:
+    """The cells of studies in which each varies by 0.3 over seeds; ``joint`` is added where ReLU meets the maximum."""
+    draw = np.random.default_rng(7)
+    for _ in range(count):
+        yield {levels: arm(list(20 + joint * ({"relu", "max"} <= {*levels}) + draw.normal(0, 0.3, n))) for levels in all_cells(THREE)}
+
+
+MISLEADS = "**One factor at a time would say something else**"
+
+
+def test_where_everything_adds_up_a_page_hardly_ever_says_that_one_factor_at_a_time_misleads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An uncorrected 95 % interval for each level would say so in more than one study of ten."""
+    monkeypatch.setattr("ablations.statistics.comparison.seeds_to_settle", lambda *_, **__: None)  # takes most of the time, decides nothing
+    interact, declared, said, uncorrected = 0, 0, 0, 0
+    for table in simulated(300, 5, joint=0.0):
+        found = decide(THREE, table, 1e-6, rule(5))
+        apart = [one.apart for one in found if one.apart]
+        told = factorial.notes(found)
+        said += any(text.startswith(MISLEADS) for text in told)
+        interact += any(one.effect.is_interaction and one.comparison.word in ("better", "worse") for one in found)
+        assert bool(told) == any(one.effect.is_interaction and one.comparison.word in ("better", "worse") for one in found)
+        declared += any(one.adjusted is not None and one.adjusted <= 0.05 for one in apart)
+        uncorrected += any(one.own.low is not None and one.own.high is not None and not one.own.low <= 0 <= one.own.high for one in apart)
+    allowed = 300 * 0.05 + 2 * math.sqrt(300 * 0.05 * 0.95)
+    assert said <= 300 * 0.02 and interact <= allowed and declared <= allowed and uncorrected >= 300 * 0.1
+
+
+def test_a_page_says_that_one_factor_at_a_time_misleads_where_it_does_and_it_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ablations.statistics.comparison.seeds_to_settle", lambda *_, **__: None)
+    found = [decide(THREE, table, 0.2, rule(8)) for table in simulated(20, 8, joint=2.0)]
+    notes = [" ".join(factorial.notes(one)) for one in found]
+    assert sum(MISLEADS in text and "relu − sigmoid by −" in text.partition(MISLEADS)[2] for text in notes) >= 18
+    assert sum("tanh" in text for text in notes) <= 3, "by chance in one of twenty"
+    matters_not = [decide(THREE, table, 3.0, rule(8)) for table in simulated(20, 8, joint=2.0)]
+    words = {one.comparison.word for found in matters_not for one in found if one.effect.levels == ("max", "relu")}
+    assert words == {"worse but negligible"} and not any(factorial.notes(one) for one in matters_not)
+    without = [one for one in found[0] if one.effect.levels != ("max", "relu")]
+    assert any(one.apart and one.apart.word == "better" for one in without) and not factorial.notes(without), "no interaction was found"
+
+
+def test_a_level_is_told_apart_by_holm_and_beyond_delta_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ablations.statistics.comparison.seeds_to_settle", lambda *_, **__: None)
+    told, silent = 0, 0
+    for table in simulated(60, 5, joint=1.2):
+        found = decide(THREE, table, 0.2, rule(5))
+        text = " ".join(factorial.notes(found))
+        for one in found:
+            if one.apart is None or factorial.name(one) not in text:
+                continue
+            if f"{factorial.name(one)} by " in text:
+                told += 1
+                assert one.apart.adjusted is not None and one.apart.adjusted <= 0.05
+                assert one.apart.smallest_delta is not None and one.apart.smallest_delta > 0.2
+            elif one.apart.own.low is not None and one.apart.own.high is not None:
+                silent += not one.apart.own.low <= 0 <= one.apart.own.high
+    assert told >= 10 and silent >= 5, "of levels that interact: what an interval of their own would have told, too"
+    inside = decide(THREE, planted(6, 0.02, joint=1.0), 0.7, rule(6))
+    assert {one.apart.word for one in inside if one.effect.levels in (("relu",), ("max",)) and one.apart} == {"better but negligible"}
+    (depending,) = factorial.notes(inside)
+    assert "because they interact: max − average, relu − sigmoid" in depending
 
 
 def test_all_effects_are_one_family_and_their_intervals_agree_with_holm() -> None:
@@ -245,8 +315,9 @@ def test_a_level_that_diverges_is_neither_equivalent_nor_does_it_add_up() -> Non
     assert (relu.mean, relu.word) == (None, "worse"), "by the rates alone"
     joint = found[("max", "relu")]
     assert joint.comparison.word == "open" and joint.comparison.needed is None and joint.comparison.smallest_delta is None
-    assert factorial.word(joint) == "open (2 of 6 seeds diverged)"
     assert found[("max", "tanh")].comparison.word == "equivalent"
+    apart = found[("relu",)].apart
+    assert apart is not None and apart.word == "open" and apart.divergence is not None, "which cell diverged says nothing of this either"
 
 
 # -- crossings
@@ -340,6 +411,36 @@ def test_a_suite_that_does_not_hold_together_is_refused() -> None:
         own_suite(claims=(Claim(text="", contrasts=(Contrast(variant="max overal", reference="average overall", expect="worse"),)),))
     with pytest.raises(InputError, match="no variant of the suite 'own' named 'max overall'"):
         own_suite(variants=(*variants, Variant(name="none", config=Config(), against="max overall")))
+
+
+@pytest.mark.parametrize(
+    ("variant", "reference", "goes_with"),
+    [
+        ("max and half lr together", "average overall", "'max and half lr together' can be compared with 'max and half lr added up'"),
+        ("max overall", "half lr overall", "'max overall' can be compared with 'average overall'"),
+        ("max overall", "max overall", "'max overall' can be compared with 'average overall'"),
+        ("max overall", "average, lr", "'max overall' can be compared with 'average overall'"),
+        ("average, lr", "lr overall", "'lr overall' can be compared with 'half lr overall'"),
+        ("max overall", "average overall", None),
+        ("average overall", "max overall", None),
+        ("max and half lr added up", "max and half lr together", None),
+        ("max, lr", "average, half lr", None),
+    ],
+)
+def test_a_claim_compares_the_two_sides_of_one_effect_or_two_variants(variant: str, reference: str, goes_with: str | None) -> None:
+    claims = (Claim(text="", contrasts=(Contrast(variant=variant, reference=reference, expect="worse"),)),)
+    if goes_with is None:
+        assert own_suite(claims=claims).claims == claims
+        return
+    with pytest.raises(InputError, match=re.escape(goes_with)) as refused:
+        own_suite(claims=claims)
+    assert "are not the two sides of one effect" in str(refused.value)
+
+
+def test_a_level_that_is_the_reference_of_several_effects_names_them_all() -> None:
+    found = contrast_fault(THREE, "sigmoid overall", "max overall")
+    assert found is not None and found.endswith("'sigmoid overall' can be compared with 'tanh overall' or 'relu overall'")
+    assert contrast_fault((), "a", "b") is None
 
 
 def test_a_study_is_made_of_a_crossing_and_another_crossing_is_another_study() -> None:
@@ -444,12 +545,15 @@ def row(text: str, start: str) -> list[str]:
 def test_a_page_worked_by_hand(tmp_path: Path) -> None:
     store, study = make_store(tmp_path, of(HAND), TWO)
     text = page(store, tmp_path, FORMATS)
-    # B: 7/3, standard error 1/6; of three together 7/3 -+ 7.6488 / 6; smallest delta 7/3 + 2.92 / 6; alone 1, 1, 2
-    assert row(text, "| B ") == ["B", "b1 − b0", "3", "+2.3 [+1.1, +3.6]", "0.005", "0.015", "2.82", "worse", "+1.3 [−0.1, +2.8]"]
+    # B: 7/3, standard error 1/6; of three together 7/3 -+ 7.6488 / 6; smallest delta 7/3 + 2.92 / 6; alone 1, 1, 2; apart, of two
+    # together, -1 -+ 6.2053 * 0.5 / sqrt(3)
+    assert row(text, "| B ") == [
+        "B", "b1 − b0", "3", "+2.3 [+1.1, +3.6]", "0.005", "0.015", "2.82", "worse", "+1.3 [−0.1, +2.8]", "−1.0 [−2.8, +0.8]"
+    ]  # fmt: skip
     assert row(text, "| A × B ")[:6] == ["A × B", "a1 and b1", "3", "+2.0 [−2.4, +6.4]", "0.074", "0.15"]
     assert row(text, "| Variant")[-1] == "Top-1 error (%)" and "reference |" not in text
     assert "**worse**: b1 − b0 (+2.3 [+1.1, +3.6]); **open**: a1 − a0 (+3.0 [" in text and "Interactions: **open**: a1 and b1 (" in text
-    assert "(a family of 2 main effects and 1 interaction)" in text and "No level alone is shown to do something else" in text
+    assert "(a family of 2 main effects and 1 interaction)" in text and "One factor at a time" not in text
     assert "Cells are not compared one by one: what is decided\nare the effects of their factors, below." in text
     assert "All 4 combinations of A (a0, a1), B (b0, b1) were trained." in text and "## Comparisons" not in text
     # sums of squares: A 27, B 49 / 3, A x B 3, seeds 9.5, of 61 in all
@@ -460,6 +564,15 @@ def test_a_page_worked_by_hand(tmp_path: Path) -> None:
     assert not (folder / "comparisons.csv").exists() and not (folder / "seeds.png").exists()
     lines = pd.read_csv(folder / "effects.csv")
     assert list(lines["levels"]) == ["a1", "b1", "a1, b1"] and lines["difference_mean"][1] == pytest.approx(7 / 3)
+    assert list(lines["apart_mean"][:2]) == pytest.approx([-1, -1]) and math.isnan(lines["apart_mean"][2])
+    half = 6.205346816570649 * 0.5 / math.sqrt(3)
+    assert list(lines["apart_simultaneous_low"][:2]) == pytest.approx([-1 - half] * 2)
+    assert list(lines["apart_simultaneous_high"][:2]) == pytest.approx([-1 + half] * 2)
+    variance = pd.read_csv(folder / "variance.csv")
+    assert list(variance["source"]) == ["A", "B", "A × B", SEEDS, REST] and list(variance["degrees_of_freedom"]) == [1, 1, 1, 2, 6]
+    assert list(variance["share"][:4]) == pytest.approx([27 / 61, 49 / 183, 3 / 61, 9.5 / 61])
+    assert list(variance["importance_answers"][:2]) == [3, 3] and variance["importance_mean"].sum() == pytest.approx(1)
+    assert variance["importance_sd"].notna().tolist() == [True, True, False, False, False]
     assert "y(a, b) − y(a, b0)" in (folder / "report.html").read_text(encoding="utf-8")
     told = summary(study, store)
     assert told.splitlines()[0].endswith("Top-1 error (%)") and line(told, "b1 − b0").split("  ")[-1].strip() == "worse"
@@ -482,9 +595,83 @@ def test_a_page_tells_where_one_factor_at_a_time_misleads_and_claims_of_effects(
     )
     joint = {cells_[1]: cells_[-1] for cells_ in (row(each, "|") for each in text.splitlines() if each.startswith("| squeeze × gate"))}
     assert joint["max and relu"] == "interact" and joint["max and tanh"] == "add up"
-    assert "max and relu together against max and relu added up, expected equivalent: **worse" in text
+    assert "max and relu together against max and relu added up, expected to add up: **interact**; +1.0" in text
     assert "relu overall errs 2.5" in text and "(a family of 4 main effects and 5 interactions)" in text
     assert "over 5 seeds, one random forest on each" in text
+
+
+def test_an_interaction_is_nowhere_better_or_worse(tmp_path: Path) -> None:
+    def claim(variant: str, reference: str, expect: str) -> Claim:
+        return Claim(text=f"Of {variant}.", contrasts=(Contrast(variant=variant, reference=reference, expect=expect),))  # type: ignore[arg-type]
+
+    both, summed = "max and relu together", "max and relu added up"
+    claims = (
+        claim(both, summed, "equivalent"),
+        claim(summed, both, "equivalent"),
+        claim(both, summed, "worse"),
+        claim(summed, both, "better"),
+        claim(both, summed, "better"),
+        claim("max and tanh added up", "max and tanh together", "equivalent"),
+    )
+    store, study = make_store(tmp_path, planted(5, 0.05, joint=1.0), claims=claims)
+    text = words(store).partition("## Claims")[2].partition("## Recipe")[0]
+    assert not re.search(
+        "better|worse|equivalent|errs", text.replace("fails when one is reversed or, where a difference is claimed, equivalent", "")
+    )
+    told = [each.strip(" -") for each in text.splitlines() if each.startswith("  - ")]
+    starts = [
+        f"{both} against {summed}, expected to add up: **interact**; +1.0",
+        f"{summed} against {both}, expected to add up: **interact**; −1.0",
+        f"{both} against {summed}, expected to interact, more errors together than added up: **interact**; +1.0",
+        f"{summed} against {both}, expected to interact, more errors together than added up: **interact**; −1.0",
+        f"{both} against {summed}, expected to interact, fewer errors together than added up: **interact**; +1.0",
+        "max and tanh added up against max and tanh together, expected to add up: **add up**; ",
+    ]
+    assert len(told) == 6 and all(one.startswith(start) for one, start in zip(told, starts, strict=True))
+    quotes = [each for each in text.splitlines() if each.startswith("  > ")]
+    assert len(quotes) == 6 and all("the interaction of max and relu is +1.0" in each for each in quotes[:5]), "whichever side comes first"
+    assert all("; interact" in each for each in quotes[:5]) and "; add up within ±" in quotes[5]
+    assert all("an interaction is what two levels do together less what each of them does" in each for each in quotes)
+    lines = pd.read_csv(StringIO(tables(read(study, store))["effects.csv"]))
+    assert set(lines.loc[lines["kind"] == "interaction", "verdict"]) == {"interact", "interact but negligible", "add up"}
+    assert set(lines.loc[lines["kind"] == "main effect", "verdict"]) == {"better", "worse", "worse but negligible", "equivalent"}
+    summed_up = several.opening([read(study, store)], Captions(), "## One\n", None)
+    verdicts = row(summed_up, "| [")[3]
+    assert {*verdicts.split(", ")} == {
+        "1 worse", "1 better", "1 worse but negligible", "1 equivalent", "3 add up", "1 interact", "1 interact but negligible"
+    }  # fmt: skip
+    assert (
+        row(summed_up, "| [")[2].startswith("relu overall − sigmoid overall: +2.")
+        and "Of crossed factors the largest main effect" in summed_up
+    )
+    assert "Of crossed factors" not in several.opening(
+        [read(make_study(["r=16", "r=8"], 2), Store(tmp_path / "plain"))], Captions(), "## One\n", None
+    )
+
+
+def test_the_largest_difference_of_a_suite_is_no_interaction(tmp_path: Path) -> None:
+    """Each level does nothing on average, and the two together change everything."""
+    crossing = {("a0", "b0"): 2.0, ("a0", "b1"): 0.0, ("a1", "b0"): 0.0, ("a1", "b1"): 2.1}
+    store, study = make_store(tmp_path, of({levels: [20 + more, 21 + more, 20.5 + more] for levels, more in crossing.items()}), TWO)
+    assert row(several.opening([read(study, store)], Captions(), "## One\n", None), "| [")[2].startswith("a1 overall − a0 overall: +0.05")
+
+
+def test_seeds_that_diverge_are_told_of_an_interaction_as_a_whole(tmp_path: Path) -> None:
+    table = planted(4, 0.05)
+    gone = {levels: Arm({}, frozenset(one.values)) if {"relu", "max"} <= {*levels} else one for levels, one in table.items()}
+    store, _ = make_store(tmp_path, gone, seeds=4)
+    text = words(store)
+    cell = {cells_[1]: cells_[-1] for cells_ in (row(each, "|") for each in text.splitlines() if each.startswith("| squeeze × gate"))}
+    assert cell["max and relu"] == "open (4 of 4 seeds diverged)" and "max and relu (4 of 4 seeds diverged)" in text
+    assert "max and relu (4 of 4 diverged, 4 of 4 of the reference" not in text
+
+
+def test_where_the_variance_lies_is_in_the_csv_also_without_optuna(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, study = make_store(tmp_path, of(HAND), TWO)
+    monkeypatch.setattr(factorial, "installed", lambda: False)
+    lines = pd.read_csv(StringIO(tables(read(study, store))["variance.csv"]))
+    assert lines["share"].sum() == pytest.approx(1) and lines["importance_mean"].isna().all()
+    assert "variance.csv" not in tables(read(make_study(["r=16", "r=8"], 2), store))
 
 
 def test_few_seeds_holes_and_no_results_are_said(tmp_path: Path) -> None:

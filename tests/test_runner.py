@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import Ablate
+from rich.console import Console
 
 import runner
 from ablations.store import Store
@@ -94,7 +95,7 @@ def test_more_seeds_extend_the_study_and_train_only_what_is_missing(finished: Pa
 
 
 def test_plan_tells_what_is_stored_what_it_costs_and_what_changes(finished: Path, ablate: Ablate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(runner, "console", Console(width=200, height=50))
     code, out, _ = ablate("plan", "squeeze", "placement", *TINY, *SHAPE, "--seeds", 2, "--workspace", finished, "--diff")
     assert code == 0
     assert re.search(r"average \(reference\) +1/2 .* 2 stored", out) and re.search(r"post .* 2 to run +\d", out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -173,7 +174,7 @@ def test_the_sampler_looks_where_errors_are_low() -> None:
 
 def test_where_the_sampler_repeats_itself_the_nearest_new_design_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {"shape": "deep", "size": 2, "count": 3}
-    monkeypatch.setattr("ablations.search.sampler._drawn", lambda *given: dict(wanted))
+    monkeypatch.setattr("ablations.search.sampler._by_tpe", lambda *given: dict(wanted))
     found = space(SHAPE, SIZE, COUNT)
     tried = [Tried(found.default, (1.0, 1.0)), Tried(wanted, (0.0, 0.0))]
     order = []
@@ -184,6 +185,32 @@ def test_where_the_sampler_repeats_itself_the_nearest_new_design_is_taken(monkey
     assert order[2] == {"shape": "deep", "size": 2, "count": 2}, "half of the way along counts"
     assert [one["shape"] for one in order[-3:]] == ["flat"] * 3, "another shape, and no count at all"
     assert len(order) == found.size() - 2
+
+
+def test_a_space_without_end_goes_on_where_the_sampler_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First all that is near, with the middle of a range that the sampler's own design does not have; then numbers by chance."""
+    wanted = {"shape": "flat", "size": 2}
+    monkeypatch.setattr("ablations.search.sampler._by_tpe", lambda *given: dict(wanted))
+    found = space(SHAPE, SIZE, RATE)
+    tried = [Tried(found.default, (1.0, 1.0)), Tried(wanted, (0.0, 0.0))]
+    while len(tried) < 20:
+        design = propose(found, tried, number=len(tried), seed=0, identity=lambda one: canonical(dict(one)))
+        assert design is not None and found.mistake(design) is None and design not in [one.design for one in tried]
+        tried.append(Tried(design, (1.0, 1.0)))
+    designs = [dict(one.design) for one in tried]
+    assert [one["shape"] for one in designs[:4]] == ["flat"] * 4 and designs[2]["size"] in (1, 4)
+    assert all(one["rate"] == pytest.approx(10**-1.5) for one in designs[4:8]) and {one["size"] for one in designs[4:8]} == {1, 2, 4, 8}
+    assert len({one["rate"] for one in designs[8:]}) == 12
+
+
+def test_what_is_ruled_out_is_not_proposed() -> None:
+    found = space(SHAPE, SIZE)
+    without = [{"shape": "deep", "size": size} for size in (1, 2, 4)]
+    tried = [Tried(found.default, (1.0, 1.0))]
+    how: dict[str, Any] = {"seed": 0, "identity": lambda one: canonical(dict(one)), "without": without}
+    while (design := propose(found, tried, number=len(tried), **how)) is not None:
+        tried.append(Tried(design, (1.0, 1.0)))
+    assert len(tried) == 5 and not [one for one in tried if one.design in without]
 
 
 # -- rungs and the front
@@ -248,7 +275,9 @@ def test_a_ledger_keeps_designs_claims_and_results(tmp_path: Path) -> None:
     ledger.claim("key1", "there")
     ledger.tell("key0", (30.0, None), 12)
     ledger.tell("key0", (1.0,), 12)
-    ledger.tell("key1", (), 7)
+    ledger.fail("key1")
+    assert not ledger.claim("key0", "late") and not ledger.claim("key1", "late")
+    ledger.take_over("key0", "late")
     again = opened(tmp_path, made_).entries()
     assert [(one.number, one.owner, one.over, one.errors, one.cost) for one in again] == [
         (0, "here", True, (30.0, None), 12),
@@ -256,6 +285,31 @@ def test_a_ledger_keeps_designs_claims_and_results(tmp_path: Path) -> None:
     ]
     assert again[1].design == {"shape": "deep", "size": 8, "rate": 0.5}
     assert again[0].values() == (books.DIVERGED, 12.0) and again[0].values(0) == (30.0, 12.0) and again[1].values() is None
+
+
+def test_a_failure_is_over_until_it_is_reopened_or_taken_over(tmp_path: Path) -> None:
+    ledger = opened(tmp_path, space(SHAPE, SIZE))
+    ledger.add({"shape": "flat", "size": 1}, "key")
+    ledger.claim("key", "here")
+    told = []
+    for step in (ledger.fail, ledger.reopen, ledger.fail, lambda key: ledger.take_over(key, "there")):
+        step("key")
+        told += [(entry.owner, entry.over, entry.errors) for entry in ledger.entries()]
+    assert told == [("here", True, ()), ("here", False, ()), ("here", True, ()), ("there", False, ())]
+    ledger.tell("key", (3.0,), 7)
+    ledger.fail("key")
+    assert [(entry.over, entry.errors) for entry in ledger.entries()] == [(True, (3.0,))], "a result stays"
+
+
+def test_what_cannot_be_built_is_no_design_and_has_its_reason(tmp_path: Path) -> None:
+    ledger = opened(tmp_path, space(SHAPE, SIZE))
+    ledger.add({"shape": "flat", "size": 1}, "key0")
+    ledger.add({"shape": "deep", "size": 8}, "key1")
+    for _ in range(2):  # two machines may find the same
+        ledger.rule_out({"shape": "deep", "size": 8}, "It is too deep.")
+    ledger.add({"shape": "deep", "size": 4}, "key2")
+    assert [(entry.number, entry.key) for entry in ledger.entries()] == [(0, "key0"), (1, "key2")]
+    assert opened(tmp_path, space(SHAPE, SIZE)).impossible() == [({"shape": "deep", "size": 8}, "It is too deep.")]
 
 
 def test_of_drivers_that_begin_at_once_one_declares_the_search(tmp_path: Path) -> None:
@@ -316,6 +370,63 @@ def test_a_changed_space_under_an_old_search_is_refused_with_what_changed(tmp_pa
         opened(tmp_path, space(SHAPE, SIZE, RATE))
     with pytest.raises(InputError, match="batch was 2 and is 4"):
         opened(tmp_path, space(SHAPE, SIZE), batch=4)
+
+
+@pytest.mark.parametrize("name", ["we?rd", "a%20b", "we{i}rd", "my runs", "ü#x", "c@d:e"])
+def test_the_workspaces_own_database_lies_in_it_whatever_its_name(tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
+    root.mkdir()
+    opened(root, space(SHAPE, SIZE)).add({"shape": "flat", "size": 1}, "key")
+    assert [file.name for file in root.iterdir()] == [books.FILE] and [file.name for file in tmp_path.iterdir()] == [name]
+    assert [entry.key for entry in opened(root, space(SHAPE, SIZE)).entries()] == ["key"]
+
+
+def test_braces_in_an_address_are_its_own(tmp_path: Path) -> None:
+    made_ = space(SHAPE, SIZE)
+    books.opened("search", f"sqlite:///{tmp_path}/{{x}}.db", made_, made_.declared(), {})
+    assert [file.name for file in tmp_path.iterdir()] == ["{x}.db"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "sentence"),
+    [
+        ("sqlite:////tmp/a.db", "do not share a SQLite file safely"),
+        ("nonsense", "takes the address of a PostgreSQL or MySQL database"),
+        ("mssql+pyodbc://me:secret@host/db", "'mssql+pyodbc://host/db' is none"),
+    ],
+)
+def test_only_databases_that_lock_a_row_are_shared(uri: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        books.refuse_unsafe(uri)
+    for safe in ("postgresql://host/db", "postgresql+psycopg2://me:secret@host/db", "mysql+pymysql://host/db"):
+        books.refuse_unsafe(safe)
+
+
+def test_a_database_that_fails_in_the_middle_is_a_sentence(tmp_path: Path) -> None:
+    """One that is full, and one whose file is something else now."""
+    from sqlalchemy import event
+
+    ledger = opened(tmp_path, space(SHAPE, SIZE))
+    ledger.add({"shape": "flat", "size": 1}, "key")
+
+    def fill(connection: Any, record: Any, proxy: Any) -> None:
+        connection.execute("pragma max_page_count = 1")  # SQLite takes the pages that there are
+
+    event.listen(ledger._study._storage._backend.engine, "checkout", fill)  # type: ignore[attr-defined]
+    with pytest.raises(books.Trouble, match=r"The database of the search cannot be used: sqlite:///.*full") as raised:
+        for size in range(200):
+            ledger.add({"shape": "deep", "size": 8}, f"key{size}")
+    assert str(raised.value).count("\n") == 0
+    (tmp_path / books.FILE).write_text("something else " * 1000)
+    for method in (ledger.entries, lambda: ledger.claim("key", "here"), lambda: ledger.tell("key", (1.0,), 1), lambda: ledger.fail("key")):
+        with pytest.raises(books.Trouble, match="cannot be used"):
+            method()
+
+
+def test_a_password_is_in_no_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"needs a driver|cannot be used") as raised:
+        books.opened("search", "postgresql+psycopg2://me:secret@127.0.0.1:9/db", space(SHAPE, SIZE), {}, {})
+    assert "secret" not in str(raised.value)
 
 
 def test_a_database_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:

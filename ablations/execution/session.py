@@ -76,11 +76,18 @@ class Session:
         if worked and len(worked) == len(summary.trained) and not summary.holes:
             self._say(f"It took {(time.monotonic() - begun) / 60:.1f} minutes, where {makespan(worked, slots) / 60:.1f} were predicted.")
         if summary.signal is None and not summary.refused:
-            for study in turn.studies:
-                tracker.mirror(study)
-            if not tracker.off:
-                remember(store, asked.mirrored(options), turn.studies)
+            self._mirrored(tracker, turn.studies)
         return summary
+
+    def mirror(self, study: Study) -> None:
+        """Bring the mirror up to a study that has changed since it was trained."""
+        self._mirrored(self._tracker([study], ()), [study])
+
+    def _mirrored(self, tracker: tracking.Tracker, studies: Sequence[Study]) -> None:
+        for study in studies:
+            tracker.mirror(study)
+        if not tracker.off:
+            remember(self._store, asked.mirrored(self._options), studies)
 
     def _tracker(self, studies: Sequence[Study], left: Sequence[Trial]) -> tracking.Tracker:
         """No tracker where none is wanted, or where nothing will train and the mirror shows everything already."""

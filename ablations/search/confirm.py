@@ -5,38 +5,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+from ablations.extension import extended
 from ablations.planning import keyed, study_of
 from ablations.search.designs import DEFAULT, SEED, changed
 from ablations.search.front import chosen
+from ablations.search.looks import confirmations, looked_at
 from ablations.search.search import Searching
 from ablations.search.space import config_of, words
 from ablations.seed_rules import Share, Wish, share
-from ablations.study import SearchedDesign, Study
+from ablations.study import Confirms, SearchedDesign, Study
 from ablations.suite import Suite, Variant
 from senet_core.config import differences
 from senet_core.errors import InputError
-from senet_core.seeds import Seed
+
+HOLDOUT = "data.holdout"
+"""What a command line may say of the search's images; a confirmation holds nothing out."""
 
 
 def confirmation(searching: Searching, search: Study, numbers: Sequence[int], most: int) -> Share | None:
     """The study that confirms a search, at these seeds; None where no design but the default is on the front.
 
+    One that has confirmed the very same designs before goes on; for others there is another study, which knows which were before it.
+
     :raises InputError: for the seed that the search itself used.
     """
     refuse_own_seed(numbers)
-    picked = chosen(search.search.designs if search.search else (), most)
-    if not picked:
+    rule, store = search.search, searching.store
+    picked = chosen(rule.designs, most) if rule else []
+    if rule is None or not picked:
         return None
-    suite, order = _suite(searching, search.name, picked), replace(searching.order, seeds=())
-
-    rule = search.search and search.search.model_copy(update={"designs": (), "confirmed": None})
-
-    def plan(seeds: Sequence[Seed]) -> Study:
-        study = study_of(suite, order, searching.designs.facts).model_copy(update={"confirms": rule})
-        return keyed(study, seeds)
-
-    return share(Wish(numbers=numbers), searching.store, plan)
+    planned = study_of(_suite(searching, search.name, picked), replace(searching.order, seeds=()), searching.designs.facts)
+    others = confirmations(search, store)
+    same = next((one for one in others if extended(one, partial(keyed, planned), ()) is not None), None)
+    own = planned.name + (f"-{rule.name}" if rule.name else "")
+    told = rule.model_dump() | {"designs": (), "confirmed": (), "confirm": most, "seeds": ()}
+    before = tuple(one.name for one in others if one is not same and looked_at(one, store))
+    update = {
+        "name": same.name if same else own,
+        "overrides": {path: value for path, value in planned.overrides.items() if path != HOLDOUT},
+        "confirms": Confirms(**told, study=search.name, before=before, holdout=planned.overrides.get(HOLDOUT)),
+    }
+    return share(Wish(numbers=numbers), store, partial(keyed, planned.model_copy(update=update)))
 
 
 def refuse_own_seed(numbers: Sequence[int]) -> None:
@@ -61,7 +72,8 @@ def _suite(searching: Searching, search: str, picked: Sequence[SearchedDesign]) 
         variants=tuple(variants),
         notes=(
             f"The designs were chosen by the search '{search}' on held-out training images at seed {SEED}. Here they are trained anew, on "
-            "all training images and at other seeds, and the test set is read for the first time.",
+            "all training images and at other seeds, and judged on the test set. A trial that the workspace had already, such as one of "
+            "the default that a suite has too, was taken as it is.",
             f"{DEFAULT}: {words(space.default)}",
             *(f"design {one.number}: {words(one.choices)}" for one in picked),
         ),

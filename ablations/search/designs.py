@@ -50,8 +50,26 @@ class Designs:
         return self._configs[text]
 
     def key(self, design: Design) -> str:
-        """The key of a design's trial with the whole schedule: designs that mean one network share it."""
+        """The key of a design's trial with the whole schedule: designs that mean one network share it.
+
+        :raises InputError: for a design that is impossible.
+        """
         return self.rung(design, self.epochs[-1])[0]
+
+    def identity(self, design: Design) -> str:
+        """The key of a design; of one that has none because it is impossible, its own text."""
+        try:
+            return self.key(design)
+        except InputError:
+            return _text(design)
+
+    def fault(self, design: Design) -> str | None:
+        """Why a design is impossible, as a sentence; None where its network can be built."""
+        try:
+            self.price(design)
+        except InputError as error:
+            return str(error)
+        return None
 
     def rung(self, design: Design, epochs: int) -> tuple[str, Config]:
         """A design with a complete schedule of so many epochs, and the key of its trial."""
@@ -94,7 +112,7 @@ class Designs:
         return name if epochs == self.epochs[-1] else f"{name}, {epochs} epochs"
 
     def try_on(self) -> None:
-        """Build the default, and it with each other level of each factor.
+        """Build the default, and it with each other level of each factor. Whether levels go together shows when a design is proposed.
 
         :raises InputError: for one that is impossible.
         """

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.search.sampler import parameters, quiet
 from ablations.search.space import Design, Level, Space
+from ablations.tracking.place import public_uri, reason
 from senet_core.config import canonical, flat
 from senet_core.errors import InputError
 from senet_core.files import publish_text
@@ -24,7 +27,10 @@ if TYPE_CHECKING:
     import optuna
 
 DECLARED, DESIGN, KEY, OWNER, ERRORS = "declared", "design", "key", "owner", "errors"
+FAILED, IMPOSSIBLE = "failed", "impossible"
 FILE = "searches.db"
+SERVERS = ("postgresql", "mysql")
+"""Databases that several machines may share: they lock the row of a design while one of them claims it."""
 LOST = ""
 """The owner of a design whose driver died between taking it and writing its name there."""
 PATIENCE = 10.0
@@ -39,7 +45,7 @@ class Entry:
 
     ``number`` counts from 0; ``key`` is that of its trial with the whole schedule; ``owner`` is the workspace that trains it, None while
     nobody does, ``LOST`` where nobody knows. Once it is ``over``, ``errors`` are those of the rungs that it reached (%; None where the
-    training diverged) and ``cost`` is its other objective; an entry that is over without errors failed.
+    training diverged) and ``cost`` is its other objective; an entry that is over without errors failed, and can be reopened.
     """
 
     number: int
@@ -58,65 +64,122 @@ class Entry:
         return (DIVERGED if error is None else error, float(self.cost))
 
 
-class Ledger:
-    """The books of one search."""
+class Trouble(InputError):
+    """The database of a search does not answer, or cannot be written."""
 
-    def __init__(self, study: optuna.Study, space: Space) -> None:
-        self._study, self._space = study, space
+
+class Ledger:
+    """The books of one search.
+
+    :raises Trouble: from every method, where the database fails.
+    """
+
+    def __init__(self, study: optuna.Study, space: Space, uri: str) -> None:
+        self._study, self._space, self._uri = study, space, uri
 
     def entries(self) -> list[Entry]:
-        """All designs in the order of their numbers; one that another driver had proposed a moment before is left out."""
-        found: list[Entry] = []
-        known: set[str] = set()
-        for trial in self._study.get_trials(deepcopy=False):
-            if trial.user_attrs[KEY] not in known:
-                known.add(trial.user_attrs[KEY])
-                found.append(self._entry(trial, len(found)))
-        return found
+        """All designs in the order of their numbers. One that another driver had proposed a moment before is left out, and what cannot be
+        built is no design."""
+        with self._books():
+            found: dict[str, Entry] = {}
+            trials = self._study.get_trials(deepcopy=False)
+            ruled_out = [trial.user_attrs[DESIGN] for trial in trials if IMPOSSIBLE in trial.user_attrs]
+            for trial in trials:
+                if trial.user_attrs[DESIGN] not in ruled_out and trial.user_attrs[KEY] not in found:
+                    found[trial.user_attrs[KEY]] = self._entry(trial, len(found))
+            return list(found.values())
 
     def _entry(self, trial: optuna.trial.FrozenTrial, number: int) -> Entry:
-        of, over = trial.user_attrs, trial.state.is_finished()
+        of, over = trial.user_attrs, trial.state.is_finished() or bool(trial.user_attrs.get(FAILED))
         told = (tuple(of.get(ERRORS, ())), int(trial.values[1])) if trial.state.name == "COMPLETE" and trial.values else ((), 0)
         nobody = LOST if trial.state.name == "RUNNING" else None
         return Entry(number, dict(of[DESIGN]), of[KEY], of.get(OWNER, nobody), over, *told)
 
+    def impossible(self) -> list[tuple[dict[str, Level], str]]:
+        """What was proposed and cannot be built, with the reasons."""
+        with self._books():
+            trials = [trial for trial in self._study.get_trials(deepcopy=False) if IMPOSSIBLE in trial.user_attrs]
+            found = {canonical(trial.user_attrs[DESIGN]): trial.user_attrs for trial in trials}
+            return [(dict(of[DESIGN]), of[IMPOSSIBLE]) for of in found.values()]
+
     def add(self, design: Design, key: str) -> None:
         """Write a design that nobody trains yet; if another driver has written the same meanwhile, it counts once."""
-        with quiet() as optuna:
-            values, distributions = parameters(self._space, design)
-            attributes = {DESIGN: dict(design), KEY: key}
-            state = optuna.trial.TrialState.WAITING
-            frozen = optuna.trial.create_trial(state=state, params=values, distributions=distributions, user_attrs=attributes)
-            self._study.add_trial(frozen)
+        with self._books() as optuna:
+            self._add(optuna.trial.TrialState.WAITING, design, {KEY: key})
+
+    def rule_out(self, design: Design, fault: str) -> None:
+        """Write down that a design cannot be built, and why."""
+        with self._books() as optuna:
+            self._add(optuna.trial.TrialState.FAIL, design, {IMPOSSIBLE: fault})
+
+    def _add(self, state: optuna.trial.TrialState, design: Design, more: Mapping[str, str]) -> None:
+        from optuna.trial import create_trial
+
+        values, distributions = parameters(self._space, design)
+        attributes = {DESIGN: dict(design), **more}
+        self._study.add_trial(create_trial(state=state, params=values, distributions=distributions, user_attrs=attributes))
 
     def claim(self, key: str, owner: str) -> bool:
         """Take a design that nobody trains; False where somebody was faster."""
-        with quiet() as optuna:
+        with self._books() as optuna:
             trial = self._trial(key)
-            if not self._study._storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.RUNNING):
+            try:
+                if not self._study._storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.RUNNING):
+                    return False
+                self._study._storage.set_trial_user_attr(trial._trial_id, OWNER, owner)
+            except optuna.exceptions.UpdateFinishedTrialError:
                 return False
-            self._study._storage.set_trial_user_attr(trial._trial_id, OWNER, owner)
             return True
 
     def take_over(self, key: str, owner: str) -> None:
-        """Train what another workspace has claimed."""
-        self._study._storage.set_trial_user_attr(self._trial(key)._trial_id, OWNER, owner)
+        """Train what another workspace has claimed, or what failed there. What is over by now stays as it is."""
+        self._note(key, {OWNER: owner, FAILED: False})
+
+    def fail(self, key: str) -> None:
+        """Write down that a design came to nothing, until somebody takes it over or reopens it."""
+        self._note(key, {FAILED: True})
+
+    def reopen(self, key: str) -> None:
+        """Write down that a design that came to nothing is trained again by its owner."""
+        self._note(key, {FAILED: False})
+
+    def _note(self, key: str, attributes: Mapping[str, str | bool]) -> None:
+        with self._books() as optuna:
+            trial = self._trial(key)
+            try:
+                for name, value in attributes.items():
+                    self._study._storage.set_trial_user_attr(trial._trial_id, name, value)
+            except optuna.exceptions.UpdateFinishedTrialError:
+                return
 
     def tell(self, key: str, errors: Sequence[float | None], cost: int) -> None:
-        """Write down what a design gave on each rung, and its cost; no errors for one that failed. What is over stays as it is."""
-        with quiet() as optuna:
+        """Write down what a design gave on each rung, and its cost. What is over stays as it is."""
+        with self._books() as optuna:
             trial, storage = self._trial(key), self._study._storage
-            if trial.state.is_finished():
-                return
-            if not errors:
-                storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.FAIL)
-                return
-            storage.set_trial_user_attr(trial._trial_id, ERRORS, list(errors))
             last = DIVERGED if errors[-1] is None else errors[-1]
-            storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.COMPLETE, (last, float(cost)))
+            try:
+                storage.set_trial_user_attr(trial._trial_id, ERRORS, list(errors))
+                storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.COMPLETE, (last, float(cost)))
+            except optuna.exceptions.UpdateFinishedTrialError:
+                return
 
     def _trial(self, key: str) -> optuna.trial.FrozenTrial:
-        return next(trial for trial in self._study.get_trials(deepcopy=False) if trial.user_attrs[KEY] == key)
+        return next(trial for trial in self._study.get_trials(deepcopy=False) if trial.user_attrs.get(KEY) == key)
+
+    @contextmanager
+    def _books(self) -> Iterator[Any]:
+        """Optuna, with what its database raises told as a sentence."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        with quiet() as optuna:
+            try:
+                yield optuna
+            except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+                raise _unusable(error, self._uri) from None
+
+
+def _unusable(error: BaseException, uri: str) -> Trouble:
+    return Trouble(f"The database of the search cannot be used: {public_uri(uri)}, {reason(error, uri).rstrip('.')}.")
 
 
 def opened(name: str, uri: str, space: Space, declared: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Ledger, dict[str, Any]]:
@@ -139,10 +202,10 @@ def opened(name: str, uri: str, space: Space, declared: Mapping[str, Any], defau
         except InputError:
             raise
         except Exception as error:
-            raise InputError(f"The database of the search cannot be used: {_told(error)}") from None
+            raise _unusable(error, uri) from None
     if before is not None and before != text:
         raise InputError(_changed(name, json.loads(before), json.loads(text)))
-    return Ledger(study, space), json.loads(text)
+    return Ledger(study, space, uri), json.loads(text)
 
 
 def _study(name: str, uri: str) -> tuple[optuna.Study, str | None]:
@@ -168,7 +231,9 @@ def _storage(uri: str) -> optuna.storages.RDBStorage:
     import optuna
 
     until = time.monotonic() + PATIENCE
-    options = {"connect_args": {"timeout": 60}} if uri.startswith("sqlite") else None
+    own = uri.startswith("sqlite")
+    options: dict[str, Any] = {"connect_args": {"timeout": 60}} if own else {"pool_pre_ping": True}  # a server may close idle connections
+    uri = uri.replace("{", "{{").replace("}", "}}")  # Optuna formats it
     while True:
         try:
             return optuna.storages.RDBStorage(uri, engine_kwargs=options)
@@ -177,11 +242,6 @@ def _storage(uri: str) -> optuna.storages.RDBStorage:
             if not at_once or time.monotonic() > until:
                 raise
             time.sleep(0.5)
-
-
-def _told(error: Exception) -> str:
-    said = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
 def _changed(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -210,15 +270,31 @@ def _difference(what: str, before: Any, now: Any) -> str:
 
 
 def place(root: Path) -> str:
-    """The name under which a workspace claims designs: a random one, the same for all drivers of the workspace."""
+    """The name under which a workspace claims designs: a random one, the same for all drivers of the workspace. Called by who holds the
+    workspace's lock, for two that make it at once would go by different ones."""
     file = root / "place"
     if not file.exists():
-        import uuid
-
         publish_text(file, uuid.uuid4().hex[:12])
     return file.read_text(encoding="utf-8").strip()
 
 
 def default_uri(root: Path) -> str:
-    """The workspace's own database."""
-    return f"sqlite:///{(root / FILE).resolve()}"
+    """The workspace's own database, whatever signs are in its path.
+
+    :raises InputError: where Optuna is not installed, which brings the library that knows how to write such an address.
+    """
+    with quiet():
+        from sqlalchemy import URL
+
+        return URL.create("sqlite", database=str((root / FILE).resolve())).render_as_string(hide_password=False)
+
+
+def refuse_unsafe(uri: str) -> None:
+    """:raises InputError: for a database in which two machines could claim one design."""
+    kind = uri.partition(":")[0].partition("+")[0]
+    if kind not in SERVERS:
+        why = " Several machines do not share a SQLite file safely." if kind == "sqlite" else ""
+        raise InputError(
+            f"--storage takes the address of a PostgreSQL or MySQL database (postgresql+psycopg2://USER@HOST/NAME), and "
+            f"'{public_uri(uri)}' is none.{why}"
+        )

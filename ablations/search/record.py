@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from ablations.planning import Order, seed_text, study_data
 from ablations.search.designs import SEED, Designs, changed
 from ablations.search.space import Design
-from ablations.study import Search, SearchedDesign, Study, StudyVariant
+from ablations.study import Search, SearchedDesign, State, Study, StudyVariant
 from senet_core.config import differences
-
-State: TypeAlias = Literal["open", "done", "stopped", "diverged", "failed"]
 
 
 @dataclass(frozen=True)

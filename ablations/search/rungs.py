@@ -26,8 +26,9 @@ def schedules(epochs: int) -> tuple[int, ...]:
 
 
 def goes_on(own: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
-    """Whether a design belongs to the best ``1 / ETA`` of those that reached this rung, by how many fronts lie before its own and, within
-    one front, how lonely it is there. While fewer than ``2 ETA`` have reached it, all go on."""
+    """Whether a design belongs to the best ``1 / ETA`` of those that reached this rung, itself and ``others``, by how many fronts lie
+    before its own and, within one front, how lonely it is there: of a first front that is longer than that the rest is stopped, too. While
+    fewer than ``2 ETA`` have reached the rung, itself included, all go on."""
     points = np.array([*others, own], dtype=np.float64)
     if len(points) < 2 * ETA:
         return True

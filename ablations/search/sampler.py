@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Name = Literal["tpe", "random"]
 SAMPLERS: tuple[Name, ...] = ("tpe", "random")
 DRAWS = 50
-"""How often chance, or a sampler in a space without end, may propose what is known already."""
+"""How often chance may propose what is known already; then what is left of a space is listed, where it has an end."""
 
 BY_CHANCE = 6
 """So many results are waited for before TPE proposes; Optuna's ten are a quarter of the usual budget, and cost more than they tell."""
@@ -41,24 +41,35 @@ class Tried:
 
 
 def propose(
-    space: Space, tried: Sequence[Tried], *, number: int, seed: int, identity: Callable[[Design], str], sampler: Name = "tpe"
+    space: Space,
+    tried: Sequence[Tried],
+    *,
+    number: int,
+    seed: int,
+    identity: Callable[[Design], str],
+    sampler: Name = "tpe",
+    without: Sequence[Design] = (),
 ) -> dict[str, Level] | None:
-    """The design of that number, one that is not among those tried; None where the space has no other.
+    """The design of that number, one that is neither among those tried nor among those that it is to do ``without``; None where the space
+    has no other, or in a space without end where ``DRAWS`` proposals in a row were known.
 
     ``identity`` tells which designs mean one network: of those, one is enough.
 
     :raises InputError: where Optuna is not installed, and the sampler is one of its own.
     """
-    known = {identity(one.design) for one in tried}
+    known = {identity(design) for design in (*(one.design for one in tried), *without)}
     listed = space.size() < MANY
+    if sampler == "tpe":
+        at = seed_of(seed, number, 0)
+        drawn = _by_tpe(space, tried, at)
+        new = drawn if identity(drawn) not in known else _nearest(space, known, identity, np.random.default_rng(at), drawn)
+        if new is not None or listed:
+            return new
     for draw in range(DRAWS):
-        at = seed_of(seed, number, draw)
-        design = _drawn(space, tried, at, sampler)
+        design = _by_chance(space, np.random.default_rng(seed_of(seed, number, draw)))
         if identity(design) not in known:
             return design
-        if listed and sampler == "tpe":
-            return _new(space, known, identity, np.random.default_rng(at), design)
-    return _new(space, known, identity, np.random.default_rng(seed_of(seed, number, DRAWS))) if listed else None
+    return _one_of(space.designs(), known, identity, np.random.default_rng(seed_of(seed, number, DRAWS))) if listed else None
 
 
 def seed_of(seed: int, number: int, draw: int) -> int:
@@ -66,25 +77,36 @@ def seed_of(seed: int, number: int, draw: int) -> int:
     return int.from_bytes(hashlib.sha256(canonical([seed, number, draw]).encode()).digest()[:4], "big")
 
 
-def _new(
-    space: Space, known: set[str], identity: Callable[[Design], str], rng: np.random.Generator, near: Design | None = None
+def _nearest(
+    space: Space, known: set[str], identity: Callable[[Design], str], rng: np.random.Generator, near: Design
 ) -> dict[str, Level] | None:
-    """One of the designs that are left, drawn evenly, of those that are nearest to ``near`` where that is given; None where none is left.
+    """Of the designs that are left one of those that are nearest to ``near``; None where none is left. In a space that cannot be listed,
+    of those with the same numbers of its ranges.
 
     A sampler that is sure of what is good proposes what it has seen. Asking it again and again ends in chance; the nearest new design is
     worth more (``benchmarks/search_efficiency.py``), and costs one question.
     """
     by_distance: dict[float, list[dict[str, Level]]] = {}
-    for design in space.designs():
-        by_distance.setdefault(0.0 if near is None else _distance(space, near, design), []).append(design)
+    listed = space.size() < MANY
+    for place, design in enumerate(space.designs() if listed else space.designs(ranges_of=near)):
+        if place == MANY:
+            return None
+        by_distance.setdefault(_distance(space, near, design), []).append(design)
     for _, alike in sorted(by_distance.items()):
-        left: dict[str, dict[str, Level]] = {}
-        for design in alike:
-            if (name := identity(design)) not in known:
-                left.setdefault(name, design)
-        if left:
-            return list(left.values())[rng.integers(len(left))]
+        if (found := _one_of(alike, known, identity, rng)) is not None:
+            return found
     return None
+
+
+def _one_of(
+    designs: Iterable[dict[str, Level]], known: set[str], identity: Callable[[Design], str], rng: np.random.Generator
+) -> dict[str, Level] | None:
+    """One of the networks that are not known, drawn evenly; None where all are."""
+    left: dict[str, dict[str, Level]] = {}
+    for design in designs:
+        if (name := identity(design)) not in known:
+            left.setdefault(name, design)
+    return list(left.values())[rng.integers(len(left))] if left else None
 
 
 def _distance(space: Space, one: Design, other: Design) -> float:
@@ -98,13 +120,13 @@ def _apart(factor: Factor, one: Level | None, other: Level | None) -> float:
         return 0.0
     if one is None or other is None or not (factor.is_range or factor.ordered):
         return 1.0
-    places: list[Level] = list(factor.levels) if factor.levels else list(range(int(factor.low or 0), int(factor.high or 0) + 1))
-    return abs(places.index(one) - places.index(other)) / (len(places) - 1)
+    if factor.levels:
+        return abs(factor.levels.index(one) - factor.levels.index(other)) / (len(factor.levels) - 1)
+    assert factor.low is not None and factor.high is not None, "a space refuses such a factor"
+    return abs(float(one) - float(other)) / (factor.high - factor.low)
 
 
-def _drawn(space: Space, tried: Sequence[Tried], seed: int, sampler: Name) -> dict[str, Level]:
-    if sampler == "random":
-        return _even(space, np.random.default_rng(seed))
+def _by_tpe(space: Space, tried: Sequence[Tried], seed: int) -> dict[str, Level]:
     with quiet() as optuna:
         tpe = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=BY_CHANCE)
         study = optuna.create_study(directions=["minimize", "minimize"], sampler=tpe)
@@ -130,7 +152,7 @@ def _suggested(trial: optuna.trial.Trial, factor: Factor) -> Level:
     return trial.suggest_float(factor.name, factor.low, factor.high, log=factor.log)
 
 
-def _even(space: Space, rng: np.random.Generator) -> dict[str, Level]:
+def _by_chance(space: Space, rng: np.random.Generator) -> dict[str, Level]:
     """Every factor drawn by itself, levels and ranges evenly."""
     design: dict[str, Level] = {}
     for factor in space.factors:

@@ -94,23 +94,28 @@ class Space(Frozen):
         count = sum(1 for _ in islice(self.designs(), MANY))
         return count if count < MANY else math.inf
 
-    def designs(self) -> Iterator[dict[str, Level]]:
-        """Every design, in order.
+    def designs(self, ranges_of: Design | None = None) -> Iterator[dict[str, Level]]:
+        """Every design, in order; with ``ranges_of`` only those that have that design's numbers of ranges, and the middle of a range that
+        it does not have.
 
-        :raises ValueError: for a range without end.
+        :raises ValueError: without it for a range without end.
         """
-        yield from self._from({}, 0)
+        yield from self._from({}, 0, ranges_of)
 
-    def _from(self, design: dict[str, Level], place: int) -> Iterator[dict[str, Level]]:
+    def _from(self, design: dict[str, Level], place: int, ranges_of: Design | None) -> Iterator[dict[str, Level]]:
         if place == len(self.factors):
             yield design
             return
         factor = self.factors[place]
         if not factor.there(design):
-            yield from self._from(design, place + 1)
+            yield from self._from(design, place + 1, ranges_of)
             return
-        for level in _values(factor):
-            yield from self._from({**design, factor.name: level}, place + 1)
+        if ranges_of is not None and factor.is_range:
+            levels: tuple[Level, ...] = (ranges_of.get(factor.name, _middle(factor)),)
+        else:
+            levels = _values(factor)
+        for level in levels:
+            yield from self._from({**design, factor.name: level}, place + 1, ranges_of)
 
     def neighbours(self) -> Iterator[dict[str, Level]]:
         """Designs that between them have every level of every factor, and both ends of every range: each is the default but for one factor,
@@ -158,6 +163,12 @@ class Space(Frozen):
 def _end(factor: Factor, value: float | None) -> Level:
     assert value is not None, "a space refuses such a factor"
     return int(value) if factor.whole else value
+
+
+def _middle(factor: Factor) -> Level:
+    assert factor.low is not None and factor.high is not None, "a space refuses such a factor"
+    middle = math.sqrt(factor.low * factor.high) if factor.log else (factor.low + factor.high) / 2
+    return round(middle) if factor.whole else middle
 
 
 def _values(factor: Factor) -> tuple[Level, ...]:

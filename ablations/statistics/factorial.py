@@ -63,14 +63,14 @@ class Decided:
     """An effect with its comparison, which is its decision among the whole family.
 
     ``alone`` is what a study of one factor at a time finds in the place of a main effect: the difference of two cells, all other factors
-    at their references; ``apart`` is how far that lies from the averaged effect. Both stand with intervals of their own and are not part
-    of the family; of an interaction both are empty.
+    at their references, with an interval of its own. ``apart`` is that less the averaged effect, which is nothing where nothing
+    interacts; it is decided like an effect, but in a family of its own with the other main effects'. An interaction has neither.
     """
 
     effect: Effect
     comparison: Comparison
     alone: Estimate
-    apart: Estimate
+    apart: Comparison | None
 
 
 def pairs(crossed: Sequence[Crossed]) -> list[Pair]:
@@ -78,25 +78,46 @@ def pairs(crossed: Sequence[Crossed]) -> list[Pair]:
     return [Pair(effect.plus.name, effect.minus.name) for effect in effects(crossed)]
 
 
-def decided(crossed: Sequence[Crossed], cells: Cells, comparisons: Comparisons) -> tuple[Decided, ...]:
+def decided(
+    crossed: Sequence[Crossed], cells: Cells, comparisons: Comparisons, delta: float | None, rule: Rule, lower_is_better: bool = True
+) -> tuple[Decided, ...]:
     """The effects with what ``comparisons`` decided of them."""
-    arms, found = made(crossed, cells), []
+    found, apart = [], _apart(crossed, cells, delta, rule, lower_is_better)
     for effect in effects(crossed):
         comparison = comparisons.of(effect.plus.name, effect.minus.name)
         assert comparison is not None, "every effect of crossed factors is declared"
-        alone = apart = Estimate(None, None, None, 0)
+        alone = Estimate(None, None, None, 0)
         if effect.alone is not None:
             own, default = (cells[levels] for levels in effect.alone)
             alone = paired_difference(own.values, default.values)
-            # not (own - default) - (plus - minus): of differences the rounding could not be told from spread
-            apart = paired_difference(_sums([own, arms[effect.minus.name]]), _sums([default, arms[effect.plus.name]]))
-        found.append(Decided(effect, comparison, alone, apart))
+        found.append(Decided(effect, comparison, alone, apart.of(*_beside(effect)) if effect.alone is not None else None))
     return tuple(found)
+
+
+def _beside(effect: Effect) -> Pair:
+    return Pair(f"{effect.levels[0]} alone", f"{effect.levels[0]} averaged")
+
+
+def _apart(crossed: Sequence[Crossed], cells: Cells, delta: float | None, rule: Rule, lower_is_better: bool) -> Comparisons:
+    """What each level does alone less what it does on average, decided together. Where one of the cells diverged it stays open, as an
+    interaction does, and for its reason."""
+    arms, found = made(crossed, cells), dict[str, Arm]()
+    main = [effect for effect in effects(crossed) if effect.alone is not None]
+    for effect in main:
+        assert effect.alone is not None
+        own, default = (cells[levels] for levels in effect.alone)
+        plus, minus = arms[effect.plus.name], arms[effect.minus.name]
+        # not (own - default) - (plus - minus): of differences the rounding could not be told from spread
+        sums = _sums([own, minus]), _sums([default, plus])
+        diverged = plus.diverged | minus.diverged
+        found |= {name: _less(Arm(values), diverged) for name, values in zip(_beside(effect), sums, strict=True)}
+    return compare(found, [_beside(effect) for effect in main], delta, rule, lower_is_better)
 
 
 def decide(crossed: Sequence[Crossed], cells: Cells, delta: float | None, rule: Rule, lower_is_better: bool = True) -> tuple[Decided, ...]:
     """All effects of the factors, decided together as one family."""
-    return decided(crossed, cells, compare(made(crossed, cells), pairs(crossed), delta, rule, lower_is_better))
+    found = compare(made(crossed, cells), pairs(crossed), delta, rule, lower_is_better)
+    return decided(crossed, cells, found, delta, rule, lower_is_better)
 
 
 # -- where the variance lies

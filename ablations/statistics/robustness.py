@@ -1,20 +1,44 @@
-"""Whether what a claim is about has the same sign at two settings: one that all variants share, and the own best of each."""
+"""Whether a claim is found at two settings alike: one that all variants share, and the own best of each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ablations.statistics.claims import Answer, Part
 from ablations.statistics.comparison import FEWEST, Comparison
+from ablations.study import Study
+from ablations.suite import Contrast
 
-Survival = Literal["survives", "sign changes", "answer changes", "not known yet"]
+Survival = Literal[
+    "survives",
+    "sign changes",
+    "answer changes",
+    "reversed at both",
+    "fails at both",
+    "equivalent at both",
+    "no difference at both",
+    "not known yet",
+    "same trials",
+]
+_WORST: tuple[Survival, ...] = (
+    "sign changes",
+    "answer changes",
+    "reversed at both",
+    "fails at both",
+    "equivalent at both",
+    "no difference at both",
+    "not known yet",
+)
+"""What a claim is called where one of its contrasts is, the first that applies."""
+DIGITS = 9
+"""Errors (%) that agree to so many decimals are equal: a mean over seeds is not exact to the last bit."""
 
 
 @dataclass(frozen=True)
 class Twofold:
-    """One contrast of a claim at the shared and at the tuned setting, and whether it survives."""
+    """One contrast of a claim at the shared and at the tuned setting, and what becomes of it."""
 
     shared: Part
     tuned: Part
@@ -23,26 +47,47 @@ class Twofold:
 
 @dataclass(frozen=True)
 class Robustness:
-    """A claim at both settings: it survives when each of its contrasts does, and changes when one of them does."""
+    """A claim at both settings: it survives when each of its contrasts does.
 
-    text: str
+    Where no trial of any of them differs between the settings, ``survival`` is "same trials": nothing was put to the test.
+    """
+
+    shared: Answer
+    tuned: Answer
     parts: tuple[Twofold, ...]
     survival: Survival
 
 
-def robustness(shared: Sequence[Answer], tuned: Sequence[Answer]) -> list[Robustness]:
-    """The claims of the tuned study, in its order, each held against the same claim of the shared one; one that this does not make (its
-    suite has been changed since) is left out."""
+def robustness(shared: Sequence[Answer], tuned: Sequence[Answer], moved: Callable[[Contrast], bool]) -> list[Robustness]:
+    """The claims of the tuned study, in its order, each held against the same claim of the shared one; what only one of them makes is
+    ``unmatched``. ``moved`` says of a contrast whether any of its trials differs between the two studies."""
     others = {_asked(answer): answer for answer in shared}
     found = []
     for answer in tuned:
         other = others.get(_asked(answer))
         if other is not None:
-            parts = tuple(_twofold(*pair) for pair in zip(other.parts, answer.parts, strict=True))
+            parts = tuple(Twofold(*pair, _survival(*pair)) for pair in zip(other.parts, answer.parts, strict=True))
             told = [part.survival for part in parts]
-            order: tuple[Survival, ...] = ("sign changes", "answer changes", "not known yet", "survives")
-            found.append(Robustness(answer.text, parts, next((word for word in order if word in told), "not known yet")))
+            survival: Survival = next((word for word in _WORST if word in told), "survives")
+            same = not any(moved(part.tuned.contrast) for part in parts)
+            found.append(Robustness(other, answer, parts, "same trials" if same else survival))
     return found
+
+
+def unmatched(one: Sequence[Answer], other: Sequence[Answer]) -> list[str]:
+    """The claims of the one study that the other does not make in these words with these contrasts."""
+    known = {_asked(answer) for answer in other}
+    return [answer.text for answer in one if _asked(answer) not in known]
+
+
+def unmoved(shared: Study, tuned: Study) -> frozenset[str]:
+    """The variants whose trials are the same in both studies, at all seeds that both have of them."""
+    theirs, found = {variant.name: variant.keys for variant in shared.variants}, set()
+    for variant in tuned.variants:
+        both = variant.keys.keys() & theirs.get(variant.name, {}).keys()
+        if both and all(variant.keys[seed] == theirs[variant.name][seed] for seed in both):
+            found.add(variant.name)
+    return frozenset(found)
 
 
 def direction(one: Comparison | None) -> int | None:
@@ -58,16 +103,28 @@ def direction(one: Comparison | None) -> int | None:
         return -1 if word.startswith("better") else 1
     if one.mean is None or one.n < FEWEST:
         return None
-    return (one.mean > 0) - (one.mean < 0)
+    mean = round(one.mean, DIGITS)
+    return (mean > 0) - (mean < 0)
 
 
-def _twofold(shared: Part, tuned: Part) -> Twofold:
+def _survival(shared: Part, tuned: Part) -> Survival:
+    verdicts = {shared.verdict, tuned.verdict}
     if tuned.contrast.expect == "equivalent":
-        answers = {shared.verdict, tuned.verdict}
-        survival: Survival = "not known yet" if "open" in answers else "survives" if len(answers) == 1 else "answer changes"
-        return Twofold(shared, tuned, survival)
-    signs = [direction(part.comparison) for part in (shared, tuned)]
-    return Twofold(shared, tuned, "not known yet" if None in signs else "survives" if signs[0] == signs[1] else "sign changes")
+        if "open" in verdicts:
+            return "not known yet"
+        return "answer changes" if len(verdicts) > 1 else "survives" if "holds" in verdicts else "fails at both"
+    signs = {direction(part.comparison) for part in (shared, tuned)}
+    if None in signs:
+        return "not known yet"
+    if len(signs) > 1:
+        return "sign changes"
+    if verdicts == {"holds", "fails"}:
+        return "answer changes"
+    if signs == {0}:
+        return "no difference at both"
+    if {part.comparison.word for part in (shared, tuned) if part.comparison} == {"equivalent"}:
+        return "equivalent at both"
+    return "survives" if signs == {1 if tuned.contrast.expect == "worse" else -1} else "reversed at both"
 
 
 def _asked(answer: Answer) -> tuple[object, ...]:

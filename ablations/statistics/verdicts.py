@@ -77,5 +77,6 @@ def rule(study: Study) -> Rule:
 
 def decide(study: Study, arms: Mapping[str, Arm]) -> Verdicts:
     """Decide everything that a study declares; ``arms`` holds every variant by its name."""
-    found = compare(whole(study, arms), family(study), study.delta, rule(study), study.lower_is_better)
-    return Verdicts(study, found, factorial.decided(study.crossed, cells(study, arms), found))
+    how = study.delta, rule(study), study.lower_is_better
+    found = compare(whole(study, arms), family(study), *how)
+    return Verdicts(study, found, factorial.decided(study.crossed, cells(study, arms), found, *how))

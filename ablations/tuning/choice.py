@@ -7,13 +7,14 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from ablations.statistics.comparison import Arm
+from ablations.statistics.robustness import DIGITS
 from ablations.study import Study
-from ablations.tuning.record import Candidates, Choice, Point
+from ablations.tuning.record import FIELDS, Candidates, Choice, Point
 from senet_core.errors import InputError
 
-_FIELDS = {"lr": "learning rate", "weight_decay": "weight decay"}
-_TIE_DIGITS = 9
-"""Errors (%) that agree to so many decimals are equal: a mean of some seeds is not exact to the last bit."""
+
+class NotChosen(InputError):
+    """Nothing is chosen, because held-out trials have no result."""
 
 
 class Edge(NamedTuple):
@@ -24,49 +25,50 @@ class Edge(NamedTuple):
 
     def told(self, point: Point) -> str:
         """In words, with what helps."""
-        name, option = _FIELDS[self.field], f"--{self.field.replace('_', '-')}"
-        return f"its {name}, {getattr(point, self.field):g}, is the {self.side} that was tried; widen {option} or raise --budget"
+        field = FIELDS[self.field]
+        return (
+            f"its {field.name}, {getattr(point, self.field):g}, is the {self.side} that was tried; widen {field.option} or raise --budget"
+        )
 
 
-def edges(points: Sequence[Point], place: int) -> tuple[Edge, ...]:
-    """Where a candidate stands at the edge of those that were tried, those that diverged among them: what diverges beyond it bounds it."""
+def best(errors: Sequence[float | None]) -> tuple[int, ...]:
+    """The places of the least error, several where candidates tie; none where all diverged."""
+    rounded = [None if error is None else round(error, DIGITS) for error in errors]
+    least = min((error for error in rounded if error is not None), default=None)
+    return tuple(place for place, error in enumerate(rounded) if error is not None and error == least)
+
+
+def edges(points: Sequence[Point], tied: Sequence[int]) -> tuple[Edge, ...]:
+    """Where the first of the best candidates (``best``) stands at the edge of all that were tried, and none of those that tie with it lies
+    inside. What diverged counts as tried: it bounds what stands beside it."""
     found = []
-    for field in _FIELDS:
+    for field in FIELDS if tied else ():
         values = [getattr(point, field) for point in points]
-        own = values[place]
-        if min(values) < max(values) and own in (min(values), max(values)):
+        ends, own = {min(values), max(values)}, values[tied[0]]
+        if len(ends) == 2 and {values[place] for place in tied} <= ends:
             found.append(Edge(field, "least" if own == min(values) else "greatest"))
     return tuple(found)
 
 
 def choose(errors: Sequence[float | None]) -> Choice:
     """The candidate of least error; of equals the first, so that the suite's own setting is left only for a better one."""
-    finished = [(round(error, _TIE_DIGITS), place) for place, error in enumerate(errors) if error is not None]
-    return Choice(place=min(finished)[1] if finished else 0, errors=tuple(errors))
+    return Choice(place=min(best(errors), default=0), errors=tuple(errors))
 
 
 def choices(study: Study, arms: Mapping[str, Arm]) -> dict[str, Choice]:
     """What every variant of the suite gets, by the held-out part of its tuning; of that the ``arms`` (``ablations.statistics.measured``).
 
-    :raises InputError: while a trial has no result: a variant with fewer candidates than another would be tuned less.
+    :raises NotChosen: while a trial has no result: a variant with fewer candidates than another would be tuned less.
     """
-    found = {name: chosen(study, arms, name) for name in _candidates(study).variants}
-    lacking = [name for name, choice in found.items() if choice is None]
+    asked = candidates(study)
+    found = {name: [arms[asked.cell(name, place)] for place in range(len(asked.points))] for name in asked.variants}
+    lacking = [name for name, tried in found.items() if any(arm.n < len(study.seeds) for arm in tried)]
     if lacking:
-        raise InputError(
+        raise NotChosen(
             f"Nothing is chosen while held-out trials of '{study.name}' have no result ({', '.join(lacking)}); run the same command again, "
             "with --retry-failed where some failed."
         )
-    return {name: choice for name, choice in found.items() if choice is not None}
-
-
-def chosen(study: Study, arms: Mapping[str, Arm], variant: str) -> Choice | None:
-    """What one variant gets, None while a trial of its candidates has not come to an end."""
-    asked = _candidates(study)
-    found = [arms[asked.cell(variant, place)] for place in range(len(asked.points))]
-    if any(arm.n < len(study.seeds) for arm in found):
-        return None
-    return choose([held_out_error(arm) for arm in found])
+    return {name: choose([held_out_error(arm) for arm in tried]) for name, tried in found.items()}
 
 
 def held_out_error(arm: Arm) -> float | None:
@@ -78,10 +80,14 @@ def choice_text(tried: Sequence[Point], choice: Choice) -> str:
     """A choice in words, with what a reader should be wary of."""
     if choice.lost:
         return f"all {len(tried)} candidates diverged on the held-out images, so it keeps the shared setting, {tried[0].text}"
-    beside = "".join(f"; {edge.told(tried[choice.place])}" for edge in edges(tried, choice.place))
-    return f"{tried[choice.place].text}, held-out error {choice.errors[choice.place]:.2f} %{beside}"
+    tied = best(choice.errors)
+    others = len(tied) - 1
+    equals = f", tied with {others} other{'' if others == 1 else 's'}, so it gets the first of them" if others else ""
+    beside = "".join(f"; {edge.told(tried[choice.place])}" for edge in edges(tried, tied))
+    return f"{tried[choice.place].text}, held-out error {choice.errors[choice.place]:.2f} %{equals}{beside}"
 
 
-def _candidates(study: Study) -> Candidates:
+def candidates(study: Study) -> Candidates:
+    """What makes the study the held-out part of a tuning."""
     assert study.candidates is not None, f"'{study.name}' is not the held-out part of a tuning"
     return study.candidates

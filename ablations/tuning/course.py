@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain, count
 
 from ablations import asked
 from ablations.extension import settled
@@ -19,8 +20,8 @@ from ablations.store import Store
 from ablations.study import Study
 from ablations.tuning.choice import choice_text, choices
 from ablations.tuning.points import points, spans
-from ablations.tuning.record import Candidates, Point, Question, Span, Tuned
-from ablations.tuning.studies import FACTORS, held_out_study, own_point, shares_setting, tuned_study
+from ablations.tuning.record import FIELDS, Candidates, Point, Question, Span, Tuned
+from ablations.tuning.studies import held_out_study, own_point, shares_setting, tuned_study
 from senet_core.config import canonical
 from senet_core.errors import InputError
 from senet_core.seeds import Seed
@@ -80,14 +81,19 @@ def tunings(options: argparse.Namespace, store: Store, source: DataSource) -> li
 
 
 def held_out(all_: Sequence[Tuning]) -> list[Share]:
-    """What is trained first: every variant at every candidate, on held-out images."""
+    """What is trained first: every variant at every candidate, on held-out images.
+
+    :raises InputError: for what is wrong with this part or with the final studies, which is asked before anything is trained.
+    """
+    for one in all_:
+        one.at_shared()
     return [one.held_out() for one in all_]
 
 
 def finals(all_: Sequence[Tuning]) -> list[Share]:
     """What is trained then, on all training images: each suite at the shared setting and at each variant's own best.
 
-    :raises InputError: while held-out trials have no result.
+    :raises NotChosen: while held-out trials have no result.
     """
     return [part for one in all_ for part in one.finals()]
 
@@ -153,16 +159,25 @@ class Tuning:
         return Share(study, study.seeds, (said,))
 
     def at_shared(self) -> Share:
-        """The suite's ordinary study, as a run of it has it."""
-        return share(self.wanted.wish, self.store, self._plan)
+        """The suite's ordinary study, as a run of it has it. Where it has more seeds in the workspace than were asked for, it is about all
+        of them, because the tuned study has the same.
 
-    def _plan(self, seeds: Sequence[Seed]) -> Study:
-        return planned(self.suite, replace(self.wanted.order, seeds=seeds), self.source)
+        :raises InputError: where the seeds that are asked for contradict what the study declared before.
+        """
+
+        def plan(seeds: Sequence[Seed]) -> Study:
+            return planned(self.suite, replace(self.wanted.order, seeds=seeds), self.source)
+
+        one = share(self.wanted.wish, self.store, plan)
+        if one.first_stage or set(one.seeds) == set(one.study.seeds):
+            return one
+        said = f"{one.study.name}: it has {len(one.study.seeds)} seeds in this workspace, so both settings get these."
+        return replace(one, seeds=one.study.seeds, said=(*one.said, said))
 
     def finals(self) -> list[Share]:
-        """The two studies on all training images, of the same seeds.
+        """The two studies on all training images; seeds, claims, δ and rules of the tuned one are those of the other.
 
-        :raises InputError: while held-out trials have no result.
+        :raises NotChosen: while held-out trials have no result.
         """
         held, shared = self.held_out().study, self.at_shared()
         found = choices(held, arms(held, self.store))
@@ -174,14 +189,24 @@ class Tuning:
             held_out=held.name,
             options=(*self._options(), f"--{HOLDOUT}", str(self.question.holdout)),
         )
-
-        def plan(seeds: Sequence[Seed]) -> Study:
-            return tuned_study(self._plan(seeds), self._name("tuned"), record)
-
-        tuned = share(self.wanted.wish, self.store, plan)
-        study = tuned.study.model_copy(update={"tuned": record})  # a stored one may have been made from other held-out results
+        study = self._named(tuned_study(shared.study, self._name("tuned"), record))
         known = study.name in self.store.studies() and self.store.study(study.name).tuned == record
-        return [shared, replace(tuned, study=study, said=((() if known else in_words(study)) + tuned.said))]
+        return [shared, Share(study, shared.seeds, () if known else in_words(study), shared.first_stage)]
+
+    def _named(self, study: Study) -> Study:
+        """A tuned study under its name; apart from a stored one of that name that has other trials, which stays as it is."""
+        first = canonical([(variant.name, variant.keys.get(study.seeds[0])) for variant in study.variants])
+        apart = f"{study.name}-{hashlib.sha256(first.encode()).hexdigest()[:6]}"
+        names = chain([study.name, apart], (f"{apart}-{number}" for number in count(2)))
+        return study.model_copy(update={"name": next(name for name in names if self._goes_on(name, study))})
+
+    def _goes_on(self, name: str, study: Study) -> bool:
+        """Whether nothing is lost where the study is stored under that name."""
+        if name not in self.store.studies():
+            return True
+        old = self.store.study(name)
+        alike = old.tuned is not None and study.tuned is not None and old.tuned.shared == study.tuned.shared
+        return alike and _trials(old) <= _trials(study)
 
     def _name(self, part: str) -> str:
         """The suite's study's name with the part and the budget in it, and a hash of what else was not left to itself."""
@@ -196,9 +221,14 @@ class Tuning:
         """The words of a command line that ask the same, the hold-out aside."""
         want = self.wanted
         words = ["--budget", str(want.budget), *(["--tune-seeds", str(want.seeds)] if want.seeds > 1 else [])]
-        for option, span in (("--lr", want.lr), ("--weight-decay", want.weight_decay)):
-            words += [option, ",".join(f"{end:.15g}" for end in span)] if span is not None else []
+        for name, field in FIELDS.items():
+            span = getattr(want, name)
+            words += [field.option, ",".join(f"{end:.15g}" for end in span)] if span is not None else []
         return tuple(words)
+
+
+def _trials(study: Study) -> set[tuple[str, str, str]]:
+    return {(variant.name, seed, key) for variant, seed, key in study.trials()}
 
 
 def tenth(study: Study) -> int:
@@ -218,8 +248,8 @@ def _span(own: Point, name: str, given: Span | None, usual: Span | None) -> Span
     value = getattr(own, name)
     if span[0] != value:
         raise InputError(
-            f"--{name.replace('_', '-')} {span[0]:g} is one value and no range, so it is not tuned, and the recipe's is {value:g}; say "
-            f"--{FACTORS[name]} {span[0]:g} to train all variants with it, or give LOW,HIGH."
+            f"{FIELDS[name].option} {span[0]:g} is one value and no range, so it is not tuned, and the recipe's is {value:g}; say "
+            f"--{FIELDS[name].path} {span[0]:g} to train all variants with it, or give LOW,HIGH."
         )
     return None
 

@@ -11,8 +11,8 @@ from ablations.execution.trial import Trial
 from ablations.planning import DataSource
 from ablations.seed_rules import Share
 from ablations.store import Store
+from ablations.tuning.choice import NotChosen
 from ablations.tuning.course import Tuning, finals, held_out
-from senet_core.errors import InputError
 
 if TYPE_CHECKING:
     from senet_core.training.execution import Machine
@@ -22,10 +22,11 @@ def forecast(all_: Sequence[Tuning], store: Store, source: DataSource, machine: 
     """Sentences on the trials of both parts and their minutes; ``machine`` is asked only where something is left, ``slots`` of them are
     trained at a time. What is tuned to is not known before the held-out part has ended: until then it is as much as the shared setting.
     """
-    held, shared, tuned = trials(held_out(all_)), trials([one.at_shared() for one in all_]), _tuned(all_)
+    first = held_out(all_)
+    held, shared, tuned = trials(first), trials([one.at_shared() for one in all_]), _tuned(all_)
     queues = {"on held-out images": held, "at the shared setting": shared, "at the tuned setting": shared if tuned is None else tuned}
     seen: set[str] = set()
-    told, work = [share.said[0] for share in held_out(all_)], []
+    told, work = [share.said[0] for share in first], []
     for where, queue in queues.items():
         unknown = tuned is None and where == "at the tuned setting"
         left = [trial for trial in queue if unknown or (trial.key not in seen and is_left(store.state(trial.key)))]
@@ -42,6 +43,6 @@ def _tuned(all_: Sequence[Tuning]) -> list[Trial] | None:
     """The trials at each variant's own best, None while that is not known."""
     try:
         found: list[Share] = finals(all_)
-    except InputError:
+    except NotChosen:
         return None
     return trials([share for share in found if share.study.tuned is not None])

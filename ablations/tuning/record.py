@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from senet_core.config import Frozen
 
 Span = tuple[float, float]
 """The least and the greatest value of a range."""
+
+
+class Tunable(NamedTuple):
+    """A field of a recipe that can be tuned: its name in words, where a config has it, and the option that gives its range."""
+
+    name: str
+    path: str
+    option: str
+
+
+FIELDS: Mapping[str, Tunable] = {
+    "lr": Tunable("learning rate", "train.lr", "--lr"),
+    "weight_decay": Tunable("weight decay", "train.weight_decay", "--weight-decay"),
+}
+"""All of them, by what points, questions and configs call them."""
 
 
 class Point(Frozen):
@@ -31,6 +47,11 @@ class Question(Frozen):
     holdout: int
     lr: Span | None
     weight_decay: Span | None
+
+    @property
+    def fields(self) -> tuple[Tunable, ...]:
+        """What is tuned."""
+        return tuple(field for name, field in FIELDS.items() if getattr(self, name) is not None)
 
 
 class Candidates(Frozen):
@@ -72,7 +93,7 @@ class Tuned(Frozen):
     choices: dict[str, Choice]
     shared: str
     held_out: str
-    options: tuple[str, ...] = Field(default=())
+    options: tuple[str, ...] = ()
 
     def point(self, variant: str) -> Point:
         """The setting of a variant."""

@@ -9,9 +9,6 @@ from ablations.study import Study, StudyVariant
 from ablations.tuning.record import Candidates, Point, Question, Tuned, cell
 from senet_core.config import Config, differences
 
-FACTORS = {"lr": "train.lr", "weight_decay": "train.weight_decay"}
-"""Where a config has what is tuned."""
-
 
 def own_point(study: Study) -> Point:
     """The setting of a suite's reference."""
@@ -64,7 +61,12 @@ def held_out_study(base: Study, name: str, candidates: Candidates) -> Study:
 
 
 def tuned_study(base: Study, name: str, tuned: Tuned) -> Study:
-    """Every variant of ``base``, which is the suite at its shared setting, at its own best; claims, contrasts and δ stay."""
+    """Every variant of ``base``, which is the suite at its shared setting, at its own best.
+
+    All else is that of ``base``: claims, contrasts and δ, the seeds of each variant, and how they were decided on. So the two can be held
+    against each other, difference by difference. Where a precision decided, it did by the spread at the shared setting: Student's t with
+    the spread of the tuned study's own first seeds stays exact, because both spreads are independent of the means over all seeds.
+    """
     configs = {variant.name: _at(variant.recipe, tuned.point(variant.name)) for variant in base.variants}
     variants = tuple(
         variant.model_copy(
@@ -85,25 +87,26 @@ def tuned_study(base: Study, name: str, tuned: Tuned) -> Study:
             "tuned": tuned,
         }
     )
-    return keyed(study, [json.loads(seed) for seed in base.seeds])
+    whole = keyed(study, [json.loads(seed) for seed in base.seeds])
+    theirs = {variant.name: variant.keys for variant in base.variants}
+    kept = tuple(
+        variant.model_copy(update={"keys": {seed: key for seed, key in variant.keys.items() if seed in theirs[variant.name]}})
+        for variant in whole.variants
+    )
+    return whole.model_copy(update={"looks": base.looks, "variants": kept})
 
 
 def note(question: Question) -> str:
     """How the settings of a tuned study came about, in a sentence that stands alone."""
+    own, mean = " and ".join(f"a {field.name}" for field in question.fields), f", mean over {question.seeds} seeds"
     return (
-        f"Each variant was trained with {_tuned(question)} of its own: the best of {question.budget} candidates, the same for every "
-        f"variant, by the error on {question.holdout:,} held-out training images"
-        f"{f', mean over {question.seeds} seeds' if question.seeds > 1 else ''}; the test set was not read for it."
+        f"Each variant was trained with {own} of its own: the best of {question.budget} candidates, the same for every variant, by the "
+        f"error on {question.holdout:,} held-out training images{mean if question.seeds > 1 else ''}; the test set was not read for it."
     )
 
 
-def _tuned(question: Question) -> str:
-    names = (("a learning rate", question.lr), ("a weight decay", question.weight_decay))
-    return " and ".join(name for name, span in names if span is not None)
-
-
 def _factor(base: Study, question: Question) -> tuple[str, ...]:
-    return (*base.factor, *(path for name, path in FACTORS.items() if getattr(question, name) is not None))
+    return (*base.factor, *(field.path for field in question.fields))
 
 
 def _at(config: Config, point: Point) -> Config:
