@@ -140,7 +140,7 @@ def partly(setting: Setting) -> Space:
     network."""
 
     def changes(design: Design) -> dict[str, Any]:
-        return _changes({**design, "ratio": 0} if (design["ratio"], design["gate"]) == (2, "tanh") else design)
+        return {"net.stages": [9]} if (design["ratio"], design["gate"]) == (2, "tanh") else _changes(design)
 
     return small(setting).model_copy(update={"name": "partly", "changes": changes})
 
@@ -317,7 +317,7 @@ def test_a_combination_that_cannot_be_built_is_told_and_passed_over(tmp_path: Pa
     assert not [choices for _, choices, *_ in found if choices[:2] == (2, "tanh") or choices[1:] == ("relu", "max")]
     assert said[-1] == "All 18 designs of the space 'partly' that can be built have been looked at."
     notes = [note for note in stored(tmp_path / "killed", space="partly").notes if "cannot be built" in note or "impossible" in note]
-    assert len(notes) == 6 and any("must be at least 1" in note for note in notes)
+    assert len(notes) == 6 and any("names stage 9" in note for note in notes)
     assert all(sentence.removesuffix(" The search goes on without it.") in notes for sentence in said[:-1]) and len(said) > 1
     drive(searching(tmp_path / "whole", budget=100, space="partly"), MadeUp())
     assert told(tmp_path / "whole", space="partly") == found
@@ -338,6 +338,17 @@ def test_a_space_without_end_that_gives_nothing_new_is_not_said_to_be_exhausted(
     assert said == [
         "The search ends after 2 designs: 50 proposals in a row were among them. The space 'endless' has no end, so there may be others."
     ]
+
+
+def test_what_a_design_was_trained_on_is_not_decided_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where other results of earlier batches, such as those of a failure that was tried again, would decide otherwise."""
+    drive(searching(tmp_path, budget=16), MadeUp())
+    before, engine = told(tmp_path), MadeUp()
+    assert [state for *_, state in before].count("stopped") >= 3
+    for answer in (True, False):
+        monkeypatch.setattr("ablations.search.search.goes_on", lambda own, others, answer=answer: answer)
+        drive(searching(tmp_path, budget=16), engine)
+        assert told(tmp_path) == before and engine.trained == []
 
 
 def test_a_smaller_budget_forgets_nothing(tmp_path: Path) -> None:
@@ -503,6 +514,9 @@ def test_what_fails_again_on_two_machines_that_retry_ends(tmp_path: Path) -> Non
         for side, engine in zip(sides, engines, strict=True):
             turn_of(side, engine, retry_failed=True)
     assert [len(engine.trained) for engine in engines] == [2, 2], "each machine tries each design once"
+    owners = [entry.owner for entry in sides[0].ledger.entries()]
+    turn_of(sides[owners[0] == sides[0].owner], engines[0], retry_failed=True)
+    assert owners == [entry.owner for entry in sides[0].ledger.entries()], "and takes it no more"
     assert [state for *_, state in told(tmp_path / "one")] == ["failed", "failed"] == [state for *_, state in told(tmp_path / "other")]
 
 
@@ -711,6 +725,16 @@ def test_a_damaged_trial_of_a_search_holds_up_its_confirmation(tmp_path: Path, a
     code, out, err = ablate(*command(tmp_path, 4, "--retry-failed"))
     assert code == 1 and "1 damaged" in out and "Nothing is confirmed while trials of the search are damaged." in out
     assert "Move the trial's folder away" in err
+
+
+@pytest.mark.parametrize(("more", "batch"), [([], 1), (["--workers", 3], 3), (["--address", "auto"], TOGETHER)])
+def test_the_command_line_says_how_much_is_proposed_and_confirmed(
+    tmp_path: Path, ablate: Ablate, made_up: Made, more: list[object], batch: int
+) -> None:
+    made_up(MadeUp())
+    assert ablate(*command(tmp_path, 2, *more))[0] == 0
+    search = stored(tmp_path).search
+    assert search is not None and (search.batch, search.budget, search.confirm, search.seeds, search.storage) == (batch, 2, 1, (1,), False)
 
 
 def test_mlflow_and_its_page_show_a_search_to_its_end(mirrored: Store, ablate: Ablate, made_up: Made, tmp_path: Path) -> None:
