@@ -86,23 +86,15 @@ def plan(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Train what is missing, then report."""
-    from ablations.execution.loop import Summary
     from ablations.execution.rounds import Rounds
 
     store, source = Store(options.workspace), asked.source(options)
     store.usable()
     _writable(_out(options))
-    summary, studies = Summary(), []
     with _session(options, store, source) as session:
-        for turn in Rounds(lambda: asked.shares(options, store, source), session.engine, store, source, options.retry_failed):
-            for sentence in turn.said:
-                _say(sentence)
-            studies, summary = turn.studies, summary + session.train(turn)
-            if summary.signal is not None or summary.refused:
-                return _broken_off(summary)
-            if summary.stopped is not None:
-                break
-    return _ended(options, store, studies, summary)
+        turns = Rounds(lambda: asked.shares(options, store, source), session.engine, store, source, options.retry_failed)
+        summary, studies = session.train_all(turns)
+    return _ended(options, store, list(studies.values()), summary)
 
 
 def tune(options: argparse.Namespace) -> int:
@@ -125,16 +117,9 @@ def tune(options: argparse.Namespace) -> int:
     studies: dict[str, Study] = {}
     with _session(options, store, source) as session:
         for part in (held_out,) if options.only_tuning else (held_out, finals):
-            for turn in Rounds(partial(part, wanted), session.engine, store, source, options.retry_failed):
-                for sentence in turn.said:
-                    _say(sentence)
-                summary += session.train(turn)
-                studies |= {study.name: study for study in turn.studies}
-                if summary.signal is not None or summary.refused:
-                    return _broken_off(summary)
-                if summary.stopped is not None:
-                    break
-            if summary.stopped is not None or summary.holes:
+            found, of_part = session.train_all(Rounds(partial(part, wanted), session.engine, store, source, options.retry_failed))
+            summary, studies = summary + found, studies | of_part
+            if summary.signal is not None or summary.stopped is not None or summary.refused or summary.holes:
                 break
     return _ended(options, store, list(studies.values()), summary)
 
@@ -148,8 +133,6 @@ def search(options: argparse.Namespace) -> int:
     _writable(_out(options))
     with _session(options, store, source) as session:
         summary, studies = course(options, store, source, session, _say)
-    if summary.signal is not None or summary.refused:
-        return _broken_off(summary)
     return _ended(options, store, studies, summary)
 
 
@@ -378,7 +361,10 @@ def _broken_off(summary: Summary) -> int:
 
 
 def _ended(options: argparse.Namespace, store: Store, studies: Sequence[Study], summary: Summary) -> int:
-    """Tell what came out: the holes, a small table and the page of each study, the way to the UI."""
+    """Tell what came out: why training ended before its time, else the holes, a small table and the page of each study, the way to the UI;
+    returns the exit code."""
+    if summary.signal is not None or summary.refused:
+        return _broken_off(summary)
     for key, reason in {**summary.failed, **summary.damaged}.items():
         _warn(f"{places(studies)[key][0]} ({key}): {reason}")
     for study in studies:

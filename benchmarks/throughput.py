@@ -25,9 +25,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.step_time import FACTS
-from benchmarks.throughput_arms import ARMS, CPU, PREFETCHED, Arm, Case, Job, LeftOut, Remote, cases
+from benchmarks.throughput_arms import ARMS, CPU, PREFETCHED, Arm, Case, Job, cases
 from benchmarks.throughput_limits import Prober, work
 from benchmarks.throughput_page import Conditions, Measured, Network, goals, goals_section, heading, section
+from benchmarks.throughput_process import LeftOut, Remote
 from senet_core.resolve import resolve
 from senet_core.training.execution import choose, device_name
 from senet_core.training.kernels import Kernels

@@ -1,4 +1,4 @@
-"""The arms of the throughput benchmark: training loops over the same networks, and the process that each of them lives in."""
+"""The arms of the throughput benchmark: training loops over the same networks."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ import importlib
 import os
 import shlex
 import shutil
-import signal
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from multiprocessing import get_context, get_start_method, set_start_method
-from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 from unittest.mock import patch
 
 import numpy as np
@@ -30,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ablations.presets import SE, preset
 from benchmarks.step_time import FACTS
+from benchmarks.throughput_process import LeftOut
 from senet_core.build import build
 from senet_core.config import Config
 from senet_core.dataset import Arrays, Facts
@@ -47,10 +43,6 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 WORKERS = 2
 PREFETCHED = 2 * WORKERS + 1
 """Batches after which nothing is left of what loader workers made before a turn began: a DataLoader prefetches two each."""
-
-
-class LeftOut(Exception):
-    """An arm that this machine cannot run; says why."""
 
 
 @dataclass(frozen=True)
@@ -421,68 +413,3 @@ def _with_libraries(job: Job) -> Callable[[], Loop]:
         return LoaderLoop(job.arm, build(job.recipe, job.facts, 0), loader)
 
     return made
-
-
-def serve(pipe: Connection, method: str, started: float, make: Callable[[float], Any]) -> None:
-    """The child's side: make the object, then call what the parent asks of it, until the parent hangs up."""
-    set_start_method(method, force=True)  # loader workers start as in any program, not as this process did
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and hangs up
-    target = None
-    while True:
-        try:
-            name, arguments = pipe.recv()
-        except EOFError:
-            return
-        try:
-            if target is None:
-                target = make(started)
-            answer = "done", getattr(target, name)(*arguments)
-        except LeftOut as reason:
-            answer = "left out", str(reason)
-        except Exception:
-            answer = "failed", traceback.format_exc()
-        try:
-            pipe.send(answer)
-        except BrokenPipeError:
-            return
-
-
-class Remote:
-    """An object in a process of its own, started afresh; it sleeps between calls."""
-
-    def __init__(self, make: Callable[[float], Any]) -> None:
-        context = get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        # perf_counter is one clock for all processes of a Linux machine (CLOCK_MONOTONIC)
-        self._process = context.Process(target=serve, args=(theirs, get_start_method(), time.perf_counter(), make))
-        self._process.start()
-        theirs.close()
-
-    def __call__(self, method: str, *arguments: object) -> Any:
-        """What the object's method gives.
-
-        :raises LeftOut: if the object said so, or its process is gone.
-        :raises RuntimeError: with the traceback of what else it raised.
-        """
-        try:
-            self._pipe.send((method, arguments))
-            kind, value = self._pipe.recv()
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            self._process.join()
-            raise LeftOut(f"its process ended with exit code {self._process.exitcode}") from None
-        if kind == "left out":
-            raise LeftOut(value)
-        if kind == "failed":
-            raise RuntimeError(f"in a process of its own:\n{value}")
-        return value
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
-        """Hang up; the process ends after its turn, and is ended where that takes long."""
-        self._pipe.close()
-        self._process.join(10)
-        if self._process.is_alive():
-            self._process.terminate()
-            self._process.join()

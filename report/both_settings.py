@@ -202,10 +202,10 @@ def _wary(tuned: Tuned) -> list[str]:
     found, told = [edge for _, edge in _edges(tuned)], []
     if found:
         sides = [word for side, word in (("least", "a smaller"), ("greatest", "a greater")) if side in {edge.side for edge in found}]
-        options = [field.option for name, field in FIELDS.items() if name in {edge.field for edge in found}]
+        options = [f"`{field.option}`" for name, field in FIELDS.items() if name in {edge.field for edge in found}]
         told.append(
             f"{EDGE} At the edge: no candidate has {' or '.join(sides)} value than this best one, so a better one may lie beyond it. "
-            f"Widen {' and '.join(options)}, or raise --budget."
+            f"Widen {' and '.join(options)}, or raise `--budget`."
         )
     told += [f"{plain(name)}: {plain(choice_text(tuned.points, one))}." for name, one in tuned.choices.items() if one.lost]
     return told

@@ -18,9 +18,10 @@ import torch
 
 from benchmarks import throughput
 from benchmarks.throughput import usual_arms
-from benchmarks.throughput_arms import ARMS, Case, Job, LeftOut, OurLoop, OwnTime, Remote, Start, cases, cifar_config
+from benchmarks.throughput_arms import ARMS, Case, Job, OurLoop, OwnTime, Start, cases, cifar_config
 from benchmarks.throughput_limits import EAGER, FUSED, Peaks, Work, measured_peaks, work
 from benchmarks.throughput_page import Conditions, Goal, Measured, Network, Spread, goals, goals_section, heading, section
+from benchmarks.throughput_process import LeftOut, Remote
 from senet_core.resolve import resolve
 from senet_core.training.batches import Batches
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +78,19 @@ class Session:
         if summary.signal is None and not summary.refused:
             self._mirrored(tracker, turn.studies)
         return summary
+
+    def train_all(self, turns: Iterable[Round]) -> tuple[Summary, dict[str, Study]]:
+        """Train round after round, until there is none left or training is to stop; how that ended, and the studies by name as they were
+        last."""
+        summary, studies = Summary(), dict[str, Study]()
+        for turn in turns:
+            for sentence in turn.said:
+                self._say(sentence)
+            summary += self.train(turn)
+            studies |= {study.name: study for study in turn.studies}
+            if summary.signal is not None or summary.refused or summary.stopped is not None:
+                break
+        return summary, studies
 
     def mirror(self, study: Study) -> None:
         """Bring the mirror up to a study that has changed since it was trained."""

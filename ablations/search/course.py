@@ -92,13 +92,8 @@ class _Course:
         self._train(Rounds(share, self.session.engine, self.searching.store, self.searching.source, self.retry_failed))
 
     def _train(self, turns: Iterable[Round]) -> None:
-        for turn in turns:
-            for sentence in turn.said:
-                self.say(sentence)
-            self.summary += self.session.train(turn)
-            self.studies |= {study.name: study for study in turn.studies}
-            if self._over():
-                break
+        found, studies = self.session.train_all(turns)
+        self.summary, self.studies = self.summary + found, self.studies | studies
 
     def _over(self) -> bool:
         return self.session.stop.signal is not None or self.session.stop.reason is not None

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ablations.statistics.claims import Answer, Part
 from ablations.statistics.comparison import FEWEST, Comparison
+from ablations.statistics.rounding import TIE_DIGITS
 from ablations.study import Study
 from ablations.suite import Contrast
 
 Survival = Literal[
-    "survives",
-    "sign changes",
-    "answer changes",
-    "reversed at both",
-    "fails at both",
-    "equivalent at both",
-    "no difference at both",
-    "not known yet",
     "same trials",
-]
-_WORST: tuple[Survival, ...] = (
     "sign changes",
     "answer changes",
     "reversed at both",
@@ -30,10 +21,9 @@ _WORST: tuple[Survival, ...] = (
     "equivalent at both",
     "no difference at both",
     "not known yet",
-)
-"""What a claim is called where one of its contrasts is, the first that applies."""
-DIGITS = 9
-"""Errors (%) that agree to so many decimals are equal: a mean over seeds is not exact to the last bit."""
+    "survives",
+]
+"""What becomes of a contrast, and of a claim: what the first of its contrasts in this order is called."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +57,10 @@ def robustness(shared: Sequence[Answer], tuned: Sequence[Answer], moved: Callabl
         other = others.get(_asked(answer))
         if other is not None:
             parts = tuple(Twofold(*pair, _survival(*pair)) for pair in zip(other.parts, answer.parts, strict=True))
-            told = [part.survival for part in parts]
-            survival: Survival = next((word for word in _WORST if word in told), "survives")
             same = not any(moved(part.tuned.contrast) for part in parts)
-            found.append(Robustness(other, answer, parts, "same trials" if same else survival))
+            survivals: list[Survival] = [*(part.survival for part in parts), "survives"]
+            worst = min(survivals, key=get_args(Survival).index)
+            found.append(Robustness(other, answer, parts, "same trials" if same else worst))
     return found
 
 
@@ -103,7 +93,7 @@ def direction(one: Comparison | None) -> int | None:
         return -1 if word.startswith("better") else 1
     if one.mean is None or one.n < FEWEST:
         return None
-    mean = round(one.mean, DIGITS)
+    mean = round(one.mean, TIE_DIGITS)
     return (mean > 0) - (mean < 0)
 
 

@@ -12,6 +12,8 @@ import re
 from ablations.statistics.comparison import FEWEST
 from ablations.statistics.estimation import Estimate
 
+TIE_DIGITS = 9
+"""Errors (%) that agree to so many decimals are equal: a mean over seeds is not exact to the last bit."""
 NONE = "–"
 """What stands in a place without a number."""
 

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from ablations.statistics.comparison import Arm
-from ablations.statistics.robustness import DIGITS
+from ablations.statistics.rounding import TIE_DIGITS
 from ablations.study import Study
 from ablations.tuning.record import FIELDS, Candidates, Choice, Point
 from senet_core.errors import InputError
@@ -33,7 +33,7 @@ class Edge(NamedTuple):
 
 def best(errors: Sequence[float | None]) -> tuple[int, ...]:
     """The places of the least error, several where candidates tie; none where all diverged."""
-    rounded = [None if error is None else round(error, DIGITS) for error in errors]
+    rounded = [None if error is None else round(error, TIE_DIGITS) for error in errors]
     least = min((error for error in rounded if error is not None), default=None)
     return tuple(place for place, error in enumerate(rounded) if error is not None and error == least)
 
