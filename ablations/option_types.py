@@ -12,9 +12,7 @@ def count(text: str) -> int:
 
     :raises argparse.ArgumentTypeError: unless it is a whole number from 1 to 1000.
     """
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"'{text}' is no count from 1 to 1000 (seeds themselves are named by --seed-list 0,1,2)")
-    return int(text)
+    return _whole_number(text, 1, "count from 1 to 1000 (seeds themselves are named by --seed-list 0,1,2)")
 
 
 def pixels(text: str) -> int:
@@ -22,9 +20,7 @@ def pixels(text: str) -> int:
 
     :raises argparse.ArgumentTypeError: unless it is a whole number from 1 to 1000.
     """
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"'{text}' is no size of an image from 1 to 1000 pixels")
-    return int(text)
+    return _whole_number(text, 1, "size of an image from 1 to 1000 pixels")
 
 
 def points(text: str) -> float:
@@ -48,9 +44,7 @@ def budget(text: str) -> int:
 
     :raises argparse.ArgumentTypeError: unless it is a whole number from 2 to 1000.
     """
-    if not text.isdecimal() or not 2 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"'{text}' is no budget: a number of settings from 2 to 1000, the recipe's own among them")
-    return int(text)
+    return _whole_number(text, 2, "budget: a number of settings from 2 to 1000, the recipe's own among them")
 
 
 def span(text: str) -> tuple[float, float]:
@@ -73,9 +67,7 @@ def whole(text: str) -> int:
 
     :raises argparse.ArgumentTypeError: unless it is a whole number from 0.
     """
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0")
-    return int(text)
+    return _whole_number(text, 0, "whole number from 0", math.inf)
 
 
 def share(text: str) -> float:
@@ -94,12 +86,18 @@ def margin(text: str) -> float:
     return _above_zero(text, "number")
 
 
+def _whole_number(text: str, least: int, what: str, most: float = 1000) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is no {what}")
+    return int(text)
+
+
 def _above_zero(text: str, what: str, most: float | None = None) -> float:
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < float("inf") or (most is not None and number > most):
+    if not 0 < number < math.inf or (most is not None and number > most):
         limit = "" if most is None else f" and up to {most:g}"
         raise argparse.ArgumentTypeError(f"'{text}' is no {what} above 0{limit}")
     return number
