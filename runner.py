@@ -477,6 +477,8 @@ def main(words: Sequence[str] | None = None) -> int:
                 from ablations.checking import refuse_broken
 
                 refuse_broken(options.source, asked.order(options))
+        if getattr(options, "workers", None) == "auto":
+            _say(str(asked.arrange(options)))
         return int(options.function(options))
     except DamagedStore as error:
         _warn(str(error))

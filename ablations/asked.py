@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ablations.seed_rules import Share, Wish
     from ablations.store import Store
     from ablations.study import Study
-    from senet_core.training.execution import Machine
+    from senet_core.training.arrangement import Tried
+    from senet_core.training.execution import Machine, MemoryFormat
 
 
 STORAGE = "ABLATE_SEARCH_STORAGE"
@@ -183,6 +184,31 @@ def suites(options: argparse.Namespace) -> list[str]:
     return names
 
 
+def arrange(options: argparse.Namespace) -> Tried:
+    """Settle ``--workers auto`` by trying the preset's own network: how many trials at a time, their threads and their memory format.
+
+    :raises InputError: where that is not asked of this machine's cores alone, or its steps cannot be made.
+    """
+    from ablations.planning import base_config
+    from senet_core.resolve import resolve
+    from senet_core.training.arrangement import tried
+    from senet_core.training.execution import pick_device
+
+    if options.threads is not None or getattr(options, "address", None) is not None:
+        raise InputError("--workers auto finds the threads itself, and on this machine alone: leave --threads and --address out.")
+    if pick_device(options.device).type != "cpu":
+        raise InputError("--workers auto tries CPU cores; on a GPU, say how many trials share it, or give --device cpu.")
+    if own := [name for name in getattr(options, "suites", ()) if name in LOOPS.names()]:
+        raise InputError(f"--workers auto cannot try '{own[0]}', a training loop of your own; say how many at a time.")
+    config = base_config(order(options))
+    _, facts = source(options).opened(config)
+    found = tried(resolve(config, facts), facts, getattr(options, "load", None))
+    execution, trials = found.best.execution, found.best.trials
+    options.threads, options.memory_format = execution.threads, execution.memory_format
+    options.workers = trials if trials > 1 else None
+    return found
+
+
 def machine(options: argparse.Namespace) -> Machine:
     """The device and how it is used by one trial.
 
@@ -190,7 +216,7 @@ def machine(options: argparse.Namespace) -> Machine:
     """
     from senet_core.training.execution import Machine, choose, pick_device
 
-    return Machine(pick_device(options.device), choose(_threads(options)))
+    return Machine(pick_device(options.device), choose(_threads(options), _memory_format(options)))
 
 
 def engine(options: argparse.Namespace, store: Store, data: DataSource) -> Engine:
@@ -212,9 +238,16 @@ def engine(options: argparse.Namespace, store: Store, data: DataSource) -> Engin
     if options.address is None:
         machine(options)  # what is wrong with the device shows before Ray is started
     threads = (_threads(options) if options.address is None else None) or options.threads or 1
-    return RayEngine(
-        store, data, Workers(options.workers, options.address, threads, options.device, options.gpu_share, getattr(options, "load", None))
+    workers = Workers(
+        number=options.workers,
+        address=options.address,
+        threads=threads,
+        device=options.device,
+        gpu_share=options.gpu_share,
+        load=getattr(options, "load", None),
+        memory_format=_memory_format(options),
     )
+    return RayEngine(store, data, workers)
 
 
 def _refuse_password(options: argparse.Namespace, option: str, variable: str) -> None:
@@ -246,6 +279,12 @@ def _threads(options: argparse.Namespace) -> int | None:
         threads: int | None = options.threads
         return threads
     return max(1, len(os.sched_getaffinity(0)) // workers)
+
+
+def _memory_format(options: argparse.Namespace) -> MemoryFormat:
+    """What ``arrange`` found; else channels last."""
+    found: MemoryFormat = getattr(options, "memory_format", "channels_last")
+    return found
 
 
 def _stream(options: argparse.Namespace) -> str | None:

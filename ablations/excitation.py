@@ -234,16 +234,17 @@ def _examined(study: Study, store: Store, result: Result, source: DataSource, ma
     _, facts = source.opened(result.recipe)
     if facts.fingerprint != study.images.fingerprint:
         raise InputError("The images are not those that the study was trained on: their fingerprint is another one. See --data-root.")
-    machine.execution.apply()
-    batches = Batches(source.arrays(result.recipe), result.recipe, result.seed, machine.device)
+    execution = machine.execution
+    execution.apply()
+    batches = Batches(source.arrays(result.recipe), result.recipe, result.seed, machine.device, execution.memory_format)
     if not np.array_equal(batches.evaluation_labels, store.correctness(result.key).labels):
         raise InputError("The evaluation images are not those that the trial was evaluated on: their labels differ. See --data-root.")
     network = build(result.recipe, facts, result.seed).to(machine.device)
     network.load_state_dict(torch.load(weights, map_location=machine.device, weights_only=True))
-    if machine.execution.memory_format == "channels_last":
-        network = network.to(memory_format=torch.channels_last)
-    bf16, kernels = result.recipe.train.precision == "bf16", machine.execution.kernels
-    subject = Subject(network, batches.evaluation, batches.evaluation_labels, lambda: autocast(machine.device.type, bf16, kernels))
+    bf16, kernels = result.recipe.train.precision == "bf16", execution.kernels
+    subject = Subject(
+        execution.formatted(network), batches.evaluation, batches.evaluation_labels, lambda: autocast(machine.device.type, bf16, kernels)
+    )
     return examine(subject, len(facts.classes), result.seed, knockout=knockout)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from typing import Literal
 
 
 def count(text: str) -> int:
@@ -13,6 +14,14 @@ def count(text: str) -> int:
     :raises argparse.ArgumentTypeError: unless it is a whole number from 1 to 1000.
     """
     return _whole_number(text, 1, "count from 1 to 1000 (seeds themselves are named by --seed-list 0,1,2)")
+
+
+def workers(text: str) -> int | Literal["auto"]:
+    """How many trials are trained at a time.
+
+    :raises argparse.ArgumentTypeError: unless it is a whole number from 1 to 1000, or "auto".
+    """
+    return "auto" if text == "auto" else _whole_number(text, 1, "number of trials from 1 to 1000, and not auto")
 
 
 def pixels(text: str) -> int:

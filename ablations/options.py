@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ablations.option_types import budget, condition, count, device, margin, minutes, pixels, points, seed_list, share, span, whole
+from ablations.option_types import budget, condition, count, device, margin, minutes, pixels, points, seed_list, share, span, whole, workers
 from ablations.presets import PRESETS
 from ablations.templating import KINDS
 from senet_core.errors import InputError, nearest, unknown
@@ -142,7 +142,8 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
     if name in (*_TRAINING, "search"):
         add("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         add("--threads", type=count, help="CPU threads of a trial (default: all cores, shared among --workers)")
-        add("--workers", type=count, metavar="N", help="train N trials at a time, each in a process of its own (needs Ray)")
+        what = "train N trials at a time, each in a process of its own; auto: as many as short tries find fastest (needs Ray)"
+        add("--workers", type=workers, metavar="N", help=what)
     if name == "search":
         _searching(command, add)
     if name in (*_TRAINING, "search", "describe"):

@@ -11,7 +11,8 @@ lets its gradient through, and one of them in a step makes a thousandth. In bf16
 distance is what bf16 costs.
 
 *Final errors.* So many seeds are trained plainly, and by ``fit`` in the recipe's own bf16; the mean difference of their errors on the test
-images is equivalent to none by two one-sided tests at ``BOUND``.
+images is equivalent to none by two one-sided tests at ``BOUND``. They train twice as long as the preset, on half of its units: after six
+epochs the errors of two seeds differ by three points and more, and twenty of them could not tell one point from none.
 
 The page goes to standard output, progress to standard error; the exit code is 0 where everything holds.
 """
@@ -22,7 +23,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from statistics import median
 
@@ -53,8 +54,10 @@ TYPICAL, LARGEST = 2e-3, 2e-2
 """The farthest that our step in fp32 may be from the exact one, in the median of the steps and in each of them."""
 EXCESS = 1.1
 """How many times as far as a step by native bf16 kernels one by kernels that round and then multiply in fp32 may be, in the median."""
-BOUND = preset("smoke").delta
-"""The difference of mean errors (percentage points) that the preset declares not to matter."""
+BOUND = 1.0
+"""The difference of mean errors (percentage points) that does not matter here: half of the preset's own δ."""
+SETTLED = {"train.epochs": 12, "net.units": [1, 1, 1]}
+"""What the seeds of the final errors train in the place of the preset's."""
 PLAIN, OURS, NATIVE, ROUNDED = "plain, fp32", "ours, fp32", "ours, bf16, native kernels", "ours, bf16, rounded kernels"
 
 
@@ -219,6 +222,11 @@ def typical(found: Sequence[Distance]) -> float:
 # -- Final errors
 
 
+def settled(problem: Problem) -> Problem:
+    """The problem whose final errors seeds agree on."""
+    return replace(problem, config=resolve(problem.config.but(SETTLED), problem.facts))
+
+
 def final_errors(problem: Problem, seeds: int, threads: int) -> tuple[list[float], list[float]]:
     """Of plain trainings and of ours, seed by seed, in percent; ours nan where it diverged."""
     plain, own = [], []
@@ -229,7 +237,7 @@ def final_errors(problem: Problem, seeds: int, threads: int) -> tuple[list[float
         plain.append(training.error())
         outcome = fit(problem.config, seed, problem.arrays, problem.facts, device=CPU, execution=choose(threads))
         own.append(outcome.evaluation.top1_error if outcome.evaluation else math.nan)
-        print(f"seed {seed}: plain {plain[-1]:.2f} %, ours {own[-1]:.2f} %", file=sys.stderr)
+        print(f"seed {seed}: plain {plain[-1]:.2f} %, ours {own[-1]:.2f} %", file=sys.stderr, flush=True)
     return plain, own
 
 
@@ -289,7 +297,7 @@ def main(words: Sequence[str] | None = None) -> int:
         ROUNDED: ours(problem, "bf16", "rounded"),
     }
     steps, near = steps_section(distances(problem, chosen.steps, arms))
-    errors, equivalent = errors_section(*final_errors(problem, chosen.seeds, execution.threads))
+    errors, equivalent = errors_section(*final_errors(settled(problem), chosen.seeds, execution.threads))
     print(f"{device_name(CPU)}, {execution.threads} threads, {execution.kernels} bf16 kernels, torch {torch.__version__}\n")
     print("\n".join([*steps, "", *errors]))
     return 0 if near and equivalent else 1

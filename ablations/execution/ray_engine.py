@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablations.execution import attempts
 from ablations.execution.engines import Broken, Computed, Event, Lost, Raised, Tell
@@ -32,6 +32,9 @@ from ablations.store import Store
 from senet_core.errors import InputError
 from senet_core.files import publish
 
+if TYPE_CHECKING:
+    from senet_core.training.execution import MemoryFormat
+
 POLL_SECONDS = 0.5
 STOP_SECONDS = 60.0
 """How long workers may take to come to their next step when the run is to stop; then they are killed, which loses nothing either."""
@@ -42,8 +45,8 @@ _OBJECTS = 100_000_000  # bytes of shared memory: what workers send are short me
 @dataclass(frozen=True)
 class Workers:
     """What was asked for: how many trials at a time at the most (None: as many as fit), the cluster's address (None: this machine), the
-    threads of a trial, its device ("auto", "cpu", "cuda"), its share of a GPU (None: a whole one, or what ``number`` leaves it), and the
-    user's own file that the workers are to load."""
+    threads of a trial, its device ("auto", "cpu", "cuda"), its share of a GPU (None: a whole one, or what ``number`` leaves it), the
+    user's own file that the workers are to load, and the memory format of a trial's tensors."""
 
     number: int | None
     address: str | None
@@ -51,6 +54,7 @@ class Workers:
     device: str
     gpu_share: float | None = None
     load: Path | None = None
+    memory_format: MemoryFormat = "channels_last"
 
 
 @dataclass
@@ -123,6 +127,7 @@ class RayEngine:
             root=None if self._source.root is None else self._source.root.resolve(),
             cache=None if self._source.cache is None else self._source.cache.resolve(),
             threads=self._asked.threads,
+            memory_format=self._asked.memory_format,
             device="cuda" if "num_gpus" in self._needs else "cpu",
             load=self._loaded,
         )

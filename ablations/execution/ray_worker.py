@@ -16,12 +16,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from ablations.execution import attempts
 from ablations.execution.engines import Broken, Computed, Event, Raised, computed
 from ablations.execution.trial import Trial
 from ablations.planning import DataSource
 from ablations.result import Result
+
+if TYPE_CHECKING:
+    from senet_core.training.execution import MemoryFormat
 
 POLL_SECONDS = 0.2
 
@@ -38,6 +42,7 @@ class Job:
     root: Path | None
     cache: Path | None
     threads: int
+    memory_format: MemoryFormat
     device: str
     load: tuple[str, bytes] | None
 
@@ -95,7 +100,7 @@ def _train(job: Job, folder: Path, shared: bool, heard: queue.Queue[Event], aske
         _load(job.load)
         from senet_core.training.execution import Machine, choose, pick_device
 
-        machine = Machine(pick_device(job.device), choose(job.threads))
+        machine = Machine(pick_device(job.device), choose(job.threads, job.memory_format))
         source, earlier = _source(job.root, job.cache if shared else None), list(job.earlier) if shared else []
         workspace = job.folder.parents[3] if shared else None
         computed(job.trial, folder, earlier, source, machine, heard.put, asked_to_stop.is_set, workspace)

@@ -15,6 +15,7 @@ from senet_core.config import Config
 from senet_core.dataset import Arrays
 from senet_core.errors import InputError
 from senet_core.seeds import Seed, generator
+from senet_core.training.execution import MemoryFormat
 
 PADDING = 4  # the farthest that an augmentation reaches outside an image
 EVALUATION_BATCH = 500
@@ -45,8 +46,10 @@ class Batches:
     with device work alone, so that it can be captured together with the step. The last partial batch of an epoch is dropped.
     """
 
-    def __init__(self, arrays: Arrays, config: Config, seed: Seed, device: torch.device) -> None:
-        self._config, self._seed, self._device = config, seed, device
+    def __init__(
+        self, arrays: Arrays, config: Config, seed: Seed, device: torch.device, memory_format: MemoryFormat = "channels_last"
+    ) -> None:
+        self._config, self._seed, self._device, self._memory_format = config, seed, device, memory_format
         kept, held = split(arrays.train_labels, config.data.holdout, seed)
         images, labels = arrays.train_images[kept], arrays.train_labels[kept]
         self.mean, self.std = _moments(images)
@@ -78,7 +81,7 @@ class Batches:
             yield tuple(part[start : start + self._batch] for part in on_device)
 
     def fetch(self, images: Tensor, rows: Tensor, columns: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The normalised batch (B, C, S, S), channels last in memory, and its labels (B,)."""
+        """The normalised batch (B, C, S, S), in memory as the execution has it, and its labels (B,)."""
         pixels = self._images[images[:, None, None], rows.long()[:, :, None], columns.long()[:, None, :]]
         x = self._normalised(pixels)
         if keep is not None:
@@ -103,7 +106,8 @@ class Batches:
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         scale, shift = self._affine
-        return (pixels * scale + shift).to(self._dtype).permute(0, 3, 1, 2)
+        x = (pixels * scale + shift).to(self._dtype).permute(0, 3, 1, 2)
+        return x if self._memory_format == "channels_last" else x.contiguous()
 
     @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:

@@ -8,9 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
+from torch import nn
 
 from senet_core.errors import InputError
 from senet_core.training.kernels import Kernels, choose_kernels
+from senet_core.training.memory import keep_freed
+
+MemoryFormat = Literal["channels_last", "contiguous"]
 
 
 @dataclass(frozen=True)
@@ -18,15 +22,20 @@ class Execution:
     """``threads`` of the CPU, the memory format of the tensors, and which kernels multiply bf16 values on a CPU."""
 
     threads: int
-    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    memory_format: MemoryFormat = "channels_last"
     kernels: Kernels = "native"
+
+    def formatted(self, network: nn.Module) -> nn.Module:
+        """The network with its weights in the memory format, which its tensors then follow."""
+        return network.to(memory_format=torch.channels_last) if self.memory_format == "channels_last" else network
 
     def plain(self) -> dict[str, str | int | bool]:
         """As stored in provenance and checkpoints."""
         return asdict(self)
 
     def apply(self) -> None:
-        """Set what is global to the process: the threads, and that fp32 is fp32 on a GPU too."""
+        """Set what is global to the process: the threads, that freed memory is kept, and that fp32 is fp32 on a GPU too."""
+        keep_freed()
         torch.backends.cudnn.allow_tf32 = False
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
@@ -40,9 +49,14 @@ class Machine:
     execution: Execution
 
 
-def choose(threads: int | None = None) -> Execution:
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def choose(threads: int | None = None, memory_format: MemoryFormat = "channels_last") -> Execution:
     """The execution here: all cores that this process may use unless ``threads`` says otherwise."""
-    return Execution(threads=threads or len(os.sched_getaffinity(0)), kernels=choose_kernels())
+    return Execution(threads or cores(), memory_format, choose_kernels())
 
 
 def pick_device(wish: str) -> torch.device:

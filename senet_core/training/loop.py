@@ -131,11 +131,8 @@ class _Trainer:
 
     def __init__(self, config: Config, seed: Seed, arrays: Arrays, facts: Facts, device: torch.device, execution: Execution) -> None:
         self.config, self.seed, self.device, self.execution = config, seed, device, execution
-        channels_last = execution.memory_format == "channels_last"
-        self.network = build(config, facts, seed).to(device)
-        if channels_last:
-            self.network = self.network.to(memory_format=torch.channels_last)
-        self.batches = Batches(arrays, config, seed, device)
+        self.network = execution.formatted(build(config, facts, seed).to(device))
+        self.batches = Batches(arrays, config, seed, device, execution.memory_format)
         self.step = Step(self.network, self.batches, config.train, device, execution.kernels)
         self.progress = Progress()
 

@@ -1,8 +1,9 @@
-"""How long a trial would take here: a few real steps on random images, timed."""
+"""How fast steps are here: a few real ones on random images, timed."""
 
 from __future__ import annotations
 
 import time
+from itertools import count
 
 import numpy as np
 import torch
@@ -17,22 +18,32 @@ from senet_core.training.step import Step
 STEPS = 4
 
 
+class Probe:
+    """Trains a resolved config's network on noise, with an execution that it sets for the whole process."""
+
+    def __init__(self, config: Config, facts: Facts, device: torch.device, execution: Execution) -> None:
+        execution.apply()
+        network = execution.formatted(build(config, facts, 0).to(device))
+        batches = Batches(_noise(config, facts), config.but({"data.holdout": 0}), 0, device, execution.memory_format)
+        self._step = Step(network.train(), batches, config.train, device, execution.kernels)
+        self._draws = (draw for epoch in count() for draw in batches.draws(epoch))
+
+    def seconds(self) -> float:
+        """Of one step."""
+        draw = next(self._draws)
+        start = time.perf_counter()
+        self._step(draw, 0.0)
+        self._step.read()
+        return time.perf_counter() - start
+
+
 def seconds_per_trial(config: Config, facts: Facts, device: torch.device, execution: Execution) -> float:
     """Expected seconds of a whole trial: its training steps, and the evaluation at a third of a training image's time each.
 
     The fastest of a few steps counts, because a machine's other work only ever adds time.
     """
-    execution.apply()
-    network = build(config, facts, 0).to(device)
-    if execution.memory_format == "channels_last":
-        network = network.to(memory_format=torch.channels_last)
-    batches = Batches(_noise(config, facts), config.but({"data.holdout": 0}), 0, device)
-    step, seconds = Step(network, batches, config.train, device, execution.kernels), []
-    for draw in batches.draws(0):
-        start = time.perf_counter()
-        step(draw, 0.0)
-        step.read()
-        seconds.append(time.perf_counter() - start)
+    probe = Probe(config, facts, device, execution)
+    seconds = [probe.seconds() for _ in range(STEPS)]
     trained = (facts.train - config.data.holdout) // config.train.batch * config.train.batch * config.train.epochs
     evaluated = config.data.holdout or facts.test
     return min(seconds[1:]) / config.train.batch * (trained + evaluated / 3)
