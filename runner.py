@@ -67,6 +67,8 @@ def plan(options: argparse.Namespace) -> int:
     studies, queue = [one.study for one in shares], trials(shares)
     states = {trial.key: store.state(trial.key) for trial in queue}
     left = [trial for trial in queue if is_left(states[trial.key])]
+    if left:
+        asked.arrange(options, source, _say)
     seconds = prices(left, queue, store, source, asked.machine(options)) if left else {}
     for study in studies:
         print_plan(console, study, states, seconds, options.diff)
@@ -76,8 +78,9 @@ def plan(options: argparse.Namespace) -> int:
         console.print()
     for sentence in (sentence for one in shares for sentence in one.said):
         _say(sentence)
-    minutes = [makespan(keys_in_order(left, seconds), slots) / 60 for slots in (1, options.workers or 1)]
-    together = f", {options.workers} at a time about {minutes[1]:.0f}" if options.workers else ""
+    workers = options.workers if left else None
+    minutes = [makespan(keys_in_order(left, seconds), slots) / 60 for slots in (1, workers or 1)]
+    together = f", {workers} at a time about {minutes[1]:.0f}" if workers else ""
     price = f": about {minutes[0]:.0f} minutes here{together}" if len(seconds) == len(left) else "; what they take is not known yet"
     stage = " That is the first stage; how many seeds follow is known when it has ended." if any(one.first_stage for one in shares) else ""
     _say(f"{len(states)} trials in all, {len(left)} left to train{price}.{stage}")
@@ -108,6 +111,7 @@ def tune(options: argparse.Namespace) -> int:
     if options.dry_run:
         from ablations.tuning.forecast import forecast
 
+        asked.arrange(options, source, _say)
         for sentence in forecast(wanted, store, source, partial(asked.machine, options), options.workers or 1):
             _say(sentence)
         return 0
@@ -477,8 +481,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 from ablations.checking import refuse_broken
 
                 refuse_broken(options.source, asked.order(options))
-        if getattr(options, "workers", None) == "auto":
-            _say(str(asked.arrange(options)))
+        asked.refuse_auto(options)
         return int(options.function(options))
     except DamagedStore as error:
         _warn(str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ablations.seed_rules import Share, Wish
     from ablations.store import Store
     from ablations.study import Study
-    from senet_core.training.arrangement import Tried
     from senet_core.training.execution import Machine, MemoryFormat
 
 
@@ -184,29 +183,48 @@ def suites(options: argparse.Namespace) -> list[str]:
     return names
 
 
-def arrange(options: argparse.Namespace) -> Tried:
-    """Settle ``--workers auto`` by trying the preset's own network: how many trials at a time, their threads and their memory format.
+def refuse_auto(options: argparse.Namespace) -> None:
+    """What ``--workers auto`` does not go with.
 
-    :raises InputError: where that is not asked of this machine's cores alone, or its steps cannot be made.
+    :raises InputError: for another option that says the same, a device or a training that is not tried, or where Ray is not installed.
     """
-    from ablations.planning import base_config
-    from senet_core.resolve import resolve
-    from senet_core.training.arrangement import tried
+    if getattr(options, "workers", None) != "auto":
+        return
+    for name in ("threads", "address", "gpu_share"):
+        if getattr(options, name, None) is not None:
+            raise InputError(
+                f"--workers auto is for the cores of this machine, and finds the threads: leave --{name.replace('_', '-')} out."
+            )
+    from ablations.execution.ray_engine import need_ray
     from senet_core.training.execution import pick_device
 
-    if options.threads is not None or getattr(options, "address", None) is not None:
-        raise InputError("--workers auto finds the threads itself, and on this machine alone: leave --threads and --address out.")
+    need_ray()
     if pick_device(options.device).type != "cpu":
         raise InputError("--workers auto tries CPU cores; on a GPU, say how many trials share it, or give --device cpu.")
     if own := [name for name in getattr(options, "suites", ()) if name in LOOPS.names()]:
         raise InputError(f"--workers auto cannot try '{own[0]}', a training loop of your own; say how many at a time.")
+
+
+def arrange(options: argparse.Namespace, data: DataSource, say: Callable[[str], None]) -> None:
+    """Settle ``--workers auto``, where it is asked for and not settled yet, by trying the preset's own network: how many trials at a time,
+    their threads and their memory format.
+
+    :raises InputError: where the network's steps cannot be made.
+    """
+    if options.workers != "auto":
+        return
+    from ablations.planning import base_config
+    from senet_core.resolve import resolve
+    from senet_core.training.arrangement import tried
+
+    say("Trying how many trials at a time are fastest …")
     config = base_config(order(options))
-    _, facts = source(options).opened(config)
+    _, facts = data.opened(config)
     found = tried(resolve(config, facts), facts, getattr(options, "load", None))
     execution, trials = found.best.execution, found.best.trials
     options.threads, options.memory_format = execution.threads, execution.memory_format
     options.workers = trials if trials > 1 else None
-    return found
+    say(str(found))
 
 
 def machine(options: argparse.Namespace) -> Machine:

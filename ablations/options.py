@@ -142,7 +142,7 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
     if name in (*_TRAINING, "search"):
         add("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
         add("--threads", type=count, help="CPU threads of a trial (default: all cores, shared among --workers)")
-        what = "train N trials at a time, each in a process of its own; auto: as many as short tries find fastest (needs Ray)"
+        what = "train N trials at a time, each in a process of its own; auto: as many as tries find fastest (needs Ray)"
         add("--workers", type=workers, metavar="N", help=what)
     if name == "search":
         _searching(command, add)

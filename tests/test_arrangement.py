@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import resource
+import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,11 @@ import torch
 
 import runner
 from ablations import asked
+from ablations.execution import ray_engine, ray_worker
 from ablations.execution.ray_engine import RayEngine
+from ablations.option_types import workers
+from ablations.own_loop import LOOPS
+from ablations.search import course
 from ablations.store import Store
 from senet_core.config import Config
 from senet_core.dataset import Arrays, Facts
@@ -26,7 +32,7 @@ from senet_core.training import arrangement, memory
 from senet_core.training.arrangement import Arrangement, Tried, tried
 from senet_core.training.execution import Execution, choose
 from senet_core.training.loop import fit
-from senet_core.training.probe import Probe
+from senet_core.training.probe import STEPS, Probe
 
 CPU = torch.device("cpu")
 NET = {"units": [1, 1], "widths": [8, 16], "stem": 8, "block": {"name": "se", "reduction": 2}}
@@ -121,9 +127,10 @@ def test_real_steps_are_timed_in_processes_of_their_own(facts: Facts, monkeypatc
     before = torch.get_num_threads()
     monkeypatch.setattr(arrangement, "SECONDS", 0.05)
     monkeypatch.setattr(arrangement, "cores", lambda: 2)
+    monkeypatch.setattr(arrangement, "_free", lambda: 2**40)
     found = tried(_unchecked(facts, "tried_own"), facts, own)
     first, other, *more = found.speeds
-    assert (first, other) == (Arrangement(1, choose(2)), Arrangement(1, choose(2, "contiguous"))) and found.best in found.speeds
+    assert (first, other) == (Arrangement(1, choose(2)), Arrangement(1, choose(2, "contiguous")))
     assert [(one.trials, one.execution.threads) for one in more] == [(2, 1)] and all(speed > 0 for speed in found.speeds.values())
     assert "1 at a time with 2 threads, NCHW" in str(found) and f"Training {found.best}." in str(found)
     assert torch.get_num_threads() == before and "tried_own" not in BLOCKS.names(), "nothing of it happened here"
@@ -141,6 +148,28 @@ def test_a_process_that_is_gone_is_told(facts: Facts, tmp_path: Path) -> None:
     own.write_text(BLOCK.format(name="tried_dying", body="import os; os._exit(9)"))
     with pytest.raises(InputError, match="was ended"):
         tried(_unchecked(facts, "tried_dying"), facts, own)
+
+
+def test_a_process_that_is_killed_in_its_sleep_is_told_and_no_other_is_left(facts: Facts) -> None:
+    with arrangement._Team(Arrangement(2, choose(1)), recipe(facts), facts, None) as team:
+        assert team.each > 2**20
+        first, other = (process for _, process in team._members)
+        first.kill()
+        first.join()
+        with pytest.raises(InputError, match="was ended"):
+            team.speed()
+        assert other.is_alive()
+    assert not other.is_alive()
+
+
+def test_memory_is_what_the_container_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = arrangement._free()
+    assert 0 < whole < 2**50
+    files = {"memory.max": "1000", "memory.current": "400"}
+    monkeypatch.setattr(Path, "read_text", lambda path: files[path.name])
+    assert arrangement._free() == 600
+    files["memory.max"] = "max"
+    assert arrangement._free() == pytest.approx(whole, rel=0.5)
 
 
 def _unchecked(facts: Facts, block: str) -> Config:
@@ -163,7 +192,7 @@ def options(**given: Any) -> argparse.Namespace:
         "workspace": Path("w"),
         "tracking_uri": None,
     }
-    return argparse.Namespace(**{**usual, "suites": ["squeeze"], "workers": "auto", **given})
+    return argparse.Namespace(**{**usual, "suites": ["squeeze"], "workers": "auto", "load": None, **given})
 
 
 @pytest.fixture
@@ -182,34 +211,59 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"threads": 2}, "leave --threads and --address out"),
-        ({"address": "10.0.0.1:6379"}, "leave --threads and --address out"),
+        ({"threads": 2}, "leave --threads out"),
+        ({"address": "10.0.0.1:6379"}, "leave --address out"),
+        ({"gpu_share": 0.5}, "leave --gpu-share out"),
         ({"device": "cuda"}, "this machine has|tries CPU cores"),
+        ({"suites": ["my_loop"]}, "cannot try 'my_loop', a training loop of your own"),
     ],
 )
-def test_what_leaves_nothing_to_try_is_refused(given: dict[str, Any], said: str) -> None:
+def test_what_leaves_nothing_to_try_is_refused(given: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_engine, "need_ray", lambda: None)
+    monkeypatch.setattr(LOOPS, "names", lambda: ["my_loop"])
     with pytest.raises(InputError, match=said):
-        asked.arrange(options(**given))
+        asked.refuse_auto(options(**given))
+    asked.refuse_auto(options(**{**given, "workers": 2}))
+
+
+def test_without_ray_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_engine.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="need Ray, which is not installed"):
+        asked.refuse_auto(options())
+
+
+def test_a_number_is_no_word() -> None:
+    for word in ("0", "many", "-1"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'{word}' is no number of trials from 1 to 1000, and not auto"):
+            workers(word)
+    assert (workers("3"), workers("auto")) == (3, "auto")
 
 
 def test_the_presets_network_is_tried_with_its_overrides(found: dict[str, Any]) -> None:
-    given = options(recipe={"train.batch": 16}, load=Path("own.py"))
-    asked.arrange(given)
+    given, said = options(recipe={"train.batch": 16}, load=Path("own.py")), list[str]()
+    asked.arrange(given, asked.source(given), said.append)
     assert found["config"].train.batch == 16 and found["config"].net.name == "resnet" and found["load"] == Path("own.py")
-    assert (given.workers, given.threads, given.memory_format) == (None, 1, "contiguous")
+    assert (given.workers, given.threads, given.memory_format) == (None, 1, "contiguous") and len(said) == 2
+    asked.arrange(given, asked.source(given), said.append)
+    assert len(said) == 2, "it is settled"
     found["best"] = Arrangement(4, Execution(2))
     given = options()
-    asked.arrange(given)
+    asked.arrange(given, asked.source(given), said.append)
     assert (given.workers, given.threads, given.memory_format) == (4, 2, "channels_last")
 
 
 def test_trials_are_executed_as_trying_found_and_their_results_say_so(
-    found: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    found: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["run", "squeeze", "--preset", "smoke", "--seeds", "1", "--workers", "auto", "--no-mlflow", "--workspace", str(tmp_path)]
+    monkeypatch.setattr(ray_engine, "need_ray", lambda: None)
     tiny = {"data.train": 200, "data.test": 50, "train.epochs": 1, "net.units": "1,1", "net.widths": "8,16", "net.stem": 8}
-    assert runner.main([*words, *(word for name, value in tiny.items() for word in (f"--{name}", str(value)))]) == 0
-    assert "Images a second, tried for 5 s: 1 at a time with 1 thread, NCHW 123. Training 1 at a time" in capsys.readouterr().out
+    common = ["squeeze", "--preset", "smoke", "--seeds", "1", "--workers", "auto", "--workspace", str(tmp_path)]
+    common += [word for name, value in tiny.items() for word in (f"--{name}", str(value))]
+    told = "Images a second, tried for 5 s: 1 at a time with 1 thread, NCHW 123. Training 1 at a time"
+    assert runner.main(["plan", *common]) == 0 and told in capsys.readouterr().out
+    assert runner.main(["run", *common, "--no-mlflow"]) == 0 and told in capsys.readouterr().out
+    for command in (["plan"], ["run", "--no-mlflow"]):
+        assert runner.main([*command, *common]) == 0 and "Trying" not in capsys.readouterr().out, "nothing is left to train"
     store = Store(tmp_path)
     keys = store.keys()
     executions = [store.result(key).provenance.execution for key in keys]
@@ -223,15 +277,42 @@ def test_several_at_a_time_go_to_ray_with_their_memory_format(
     monkeypatch.setattr(RayEngine, "__init__", lambda self, store, source, workers: seen.append(workers))
     found["best"] = Arrangement(2, Execution(1, "contiguous"))
     given = options(workspace=tmp_path, address=None, gpu_share=None)
-    asked.arrange(given)
+    asked.arrange(given, asked.source(given), lambda line: None)
     asked.engine(given, Store(tmp_path), asked.source(given))
     assert [(one.number, one.threads, one.memory_format) for one in seen] == [(2, 1, "contiguous")]
+
+
+def test_a_worker_executes_a_trial_as_its_job_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(ray_worker, "computed", lambda trial, folder, earlier, source, machine, *rest: seen.append(machine.execution))
+    job = ray_worker.Job(None, tmp_path / "a/b/c/d/e", "", (), None, None, 1, "contiguous", "cpu", None)  # type: ignore[arg-type]
+    ray_worker._train(job, tmp_path, True, queue.Queue(), threading.Event())
+    assert seen == [choose(1, "contiguous")]
+
+
+def test_a_new_search_takes_its_batch_from_what_was_found(found: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def begun(*given: Any) -> None:
+        seen.append(given[-1])
+        raise InputError("enough")
+
+    monkeypatch.setattr(course, "begun", begun)
+    monkeypatch.setattr(asked, "rules", lambda options: None)
+    found["best"] = Arrangement(2, Execution(1))
+    given = options(space="se_design", address=None)
+    with pytest.raises(InputError, match="enough"):
+        course.course(given, None, asked.source(given), None, lambda line: None)  # type: ignore[arg-type]
+    assert seen == [2]
 
 
 # -- What an execution does
 
 
-def test_the_memory_format_reaches_every_tensor_and_changes_last_bits_at_most(arrays: Arrays, facts: Facts) -> None:
+@pytest.mark.parametrize("channels", [3, 1])
+def test_the_memory_format_reaches_every_tensor_and_changes_last_bits_at_most(arrays: Arrays, facts: Facts, channels: int) -> None:
+    facts = replace(facts, channels=channels)
+    arrays = replace(arrays, train_images=arrays.train_images[..., :channels].copy(), test_images=arrays.test_images[..., :channels].copy())
     config, seen = recipe(facts), dict[str, list[bool]]()
 
     def trained(form: Any) -> Any:
@@ -240,7 +321,7 @@ def test_the_memory_format_reaches_every_tensor_and_changes_last_bits_at_most(ar
 
         def spy(self: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
             y = real(self, x)
-            seen[form] += [t.is_contiguous(memory_format=torch.channels_last) for t in (x, y) if min(t.shape[1:]) > 1]
+            seen[form].append(y.is_contiguous(memory_format=torch.channels_last))
             return y
 
         with pytest.MonkeyPatch.context() as patch:
@@ -258,29 +339,49 @@ def test_freed_memory_is_kept_and_costs_no_page_faults() -> None:
     program = """
 import resource, torch
 from senet_core.training.execution import Execution
+from senet_core.training.memory import keep_freed
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
-        torch.ones(2**21).add(1)  # 2048 pages each, twice
+        torch.ones(2**21).add(1)  # 2048 small pages each, twice
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 without = faults()
 Execution(1).apply()
 faults()
-print(without, faults())
+print(keep_freed(), without, faults())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    without, kept = map(int, done.stdout.split())
-    assert kept < 100 and (without > 20_000 or without < 100), "large pages or another C library may have none from the start"
+    able, without, kept = done.stdout.split()
+    if able != "True":
+        pytest.skip("the C library is not glibc")
+    assert int(kept) < 100
+    if "[always]" not in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text():  # large pages cost few faults in any case
+        assert int(without) > 5_000
 
 
-def test_where_the_c_library_is_another_one_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_c_library_refuses_is_tried_smaller_and_then_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def library(most: int) -> Any:
+        asked_for: list[tuple[int, int]] = []
+
+        def mallopt(what: int, value: int) -> int:
+            asked_for.append((what, value))
+            return int(what != -3 or value <= most)
+
+        monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: argparse.Namespace(mallopt=mallopt))
+        return asked_for
+
+    new = library(2**31)
+    assert memory.keep_freed() and new == [(-3, 2**31 - 1), (-1, 2**31 - 1)]
+    old = library(2**25)
+    assert memory.keep_freed() and old == [(-3, 2**31 - 1), (-3, 2**25), (-1, 2**31 - 1)]
+    library(0)
+    assert not memory.keep_freed()
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
-    assert memory.keep_freed() is False
+    assert not memory.keep_freed()
 
 
 def test_a_probe_goes_on_after_its_images_are_used_up(facts: Facts) -> None:
     probe = Probe(recipe(facts), facts, CPU, choose(1))
-    assert all(probe.seconds() > 0 for _ in range(9))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
+    assert all(probe.seconds() > 0 for _ in range(2 * STEPS + 1))

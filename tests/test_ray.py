@@ -166,7 +166,7 @@ def test_a_failure_and_the_users_own_file_are_as_they_are_inline(tmp_path: Path)
         (["--address", "ray://127.0.0.1:1"], "--address cannot be"),
         (["--workers", "2", "--device", "cuda:0"], "Ray chooses the GPU"),
         (["--gpu-share", "0.5"], "--gpu-share is for --workers or --address"),
-        (["--workers", "0"], "'0' is no count"),
+        (["--workers", "0"], "'0' is no number of trials"),
     ],
 )
 def test_what_cannot_be_is_a_sentence_before_anything_is_stored(more: list[str], sentence: str, tmp_path: Path) -> None:

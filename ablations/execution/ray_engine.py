@@ -70,10 +70,7 @@ class RayEngine:
     """
 
     def __init__(self, store: Store, source: DataSource, asked: Workers) -> None:
-        if importlib.util.find_spec("ray") is None:
-            raise InputError(
-                "--workers and --address need Ray, which is not installed; install it with: pip install 'senet-ablations[ray]'"
-            )
+        need_ray()
         self._store, self._source, self._asked = store, source, asked
         self._running: dict[Any, _Running] = {}
         self._scratch = tempfile.mkdtemp(prefix="ablate-ray-") if asked.address is None else None
@@ -189,6 +186,12 @@ class RayEngine:
         self._ray.shutdown()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def need_ray() -> None:
+    """:raises InputError: where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise InputError("--workers and --address need Ray, which is not installed; install it with: pip install 'senet-ablations[ray]'")
 
 
 def _with_commit(result: Result) -> Result:

@@ -46,6 +46,7 @@ class Session:
 
     @cached_property
     def _engine(self) -> Engine:
+        asked.arrange(self._options, self._source, self._say)
         return self._engines.enter_context(closing(asked.engine(self._options, self._store, self._source)))
 
     def engine(self) -> Engine:

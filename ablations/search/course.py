@@ -26,7 +26,9 @@ def course(
 
     :raises InputError: for what is wrong with the command line, before anything is trained.
     """
-    rules, workers = asked.rules(options), None if options.workers is None and options.address else options.workers or 1
+    rules = asked.rules(options)
+    asked.arrange(options, source, say)  # now, for a new search takes its batch from it
+    workers = None if options.workers is None and options.address else options.workers or 1
     searching = begun(options.space, asked.order(options), rules, store, source, workers)
     going = _Course(searching, session, options.retry_failed, say)
     try:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 
@@ -32,6 +32,7 @@ BETTER = 1.05
 untried."""
 ROOM = 0.8
 """The part of the free memory that trials may fill together."""
+_GONE = EOFError, BrokenPipeError, ConnectionResetError  # what a pipe says when its other side has ended
 
 
 @dataclass(frozen=True)
@@ -92,43 +93,62 @@ def _faster(one: _Team, other: _Team, speeds: dict[Arrangement, float]) -> _Team
 
 
 class _Team:
-    """The processes of one arrangement, which sleep between their turns. ``each`` is what a trial of them holds, in bytes."""
+    """The processes of one arrangement, from ``with`` to ``close``; they sleep between their turns. ``each`` is what a trial of them
+    holds, in bytes."""
 
     def __init__(self, arrangement: Arrangement, config: Config, facts: Facts, load: Path | None) -> None:
         self.arrangement = arrangement
+        self.each = 2 * (facts.train + facts.test) * (facts.size + 2 * PADDING) ** 2 * facts.channels  # images as they are, and padded
+        self._job = config, facts, arrangement.execution, load
+        self._members: list[tuple[Connection, BaseProcess]] = []
+
+    def __enter__(self) -> Self:
         context = get_context("spawn")
-        self._members = []
-        for _ in range(arrangement.trials):
-            ours, theirs = context.Pipe()
-            context.Process(target=_serve, args=(theirs, config, facts, arrangement.execution, load), daemon=True).start()
-            theirs.close()
-            self._members.append(ours)
-        images = 2 * (facts.train + facts.test) * (facts.size + 2 * PADDING) ** 2 * facts.channels  # as they are, and padded
-        self.each = images + max(self._heard())
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is for the parent, which hangs up
+        try:
+            for _ in range(self.arrangement.trials):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_serve, args=(theirs, *self._job), daemon=True)
+                process.start()
+                theirs.close()
+                self._members.append((ours, process))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        try:
+            self.each += int(max(self._heard()))
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def speed(self) -> float:
         """Images a second of all processes together."""
-        for pipe in self._members:
-            pipe.send(SECONDS)
-        return float(sum(self._heard()))
+        return sum(self._heard(SECONDS))
 
-    def _heard(self) -> list[Any]:
+    def _heard(self, *told: float) -> list[float]:
+        """An answer from each process, to what it is told before."""
         try:
-            answers = [pipe.recv() for pipe in self._members]
-        except EOFError:
-            raise InputError("A process that tried the network's steps was ended; name how many trials are to run at a time.") from None
+            for pipe, _ in self._members:
+                for word in told:
+                    pipe.send(word)
+            answers = [pipe.recv() for pipe, _ in self._members]
+        except _GONE:
+            raise InputError("A process that tried the network's steps was ended; say how many trials are to run at a time.") from None
         for answer in answers:
             if isinstance(answer, str):
                 raise InputError(f"The network's steps cannot be tried: {answer}")
         return answers
 
     def close(self) -> None:
-        """Hang up, which ends the processes."""
-        for pipe in self._members:
+        """Hang up, which ends the processes, and wait until their memory is free."""
+        for pipe, _ in self._members:
             pipe.close()
-
-    def __enter__(self) -> Self:
-        return self
+        for _, process in self._members:
+            process.join(10 + SECONDS)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self._members.clear()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
         self.close()
@@ -136,28 +156,42 @@ class _Team:
 
 def _serve(pipe: Connection, config: Config, facts: Facts, execution: Execution, load: Path | None) -> None:
     """A process's side: tell its peak memory in bytes, then its images a second for as many seconds as it is asked for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and hangs up
     try:
-        if load is not None:
-            load_file(load)
-        probe = Probe(config, facts, torch.device("cpu"), execution)
-        for _ in range(2):
-            probe.seconds()
-        pipe.send(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        while True:
-            seconds = pipe.recv()
-            steps, start = 0, time.perf_counter()
-            while (passed := time.perf_counter() - start) < seconds:
+        try:
+            if load is not None:
+                load_file(load)
+            probe = Probe(config, facts, torch.device("cpu"), execution)
+            for _ in range(2):
                 probe.seconds()
-                steps += 1
-            pipe.send(steps * config.train.batch / passed)
-    except (EOFError, BrokenPipeError):
-        return
-    except Exception as error:
-        pipe.send(f"{type(error).__name__}: {error}")
+            pipe.send(_kilobytes("/proc/self/status", "VmHWM") * 1024)
+            while True:
+                seconds = pipe.recv()
+                steps, start = 0, time.perf_counter()
+                while (passed := time.perf_counter() - start) < seconds:
+                    probe.seconds()
+                    steps += 1
+                pipe.send(steps * config.train.batch / passed)
+        except InputError as error:
+            pipe.send(str(error))
+        except _GONE:
+            raise
+        except Exception as error:
+            pipe.send(f"{type(error).__name__}: {error}")
+    except _GONE:
+        return  # the parent has hung up
 
 
 def _free() -> int:
-    """Bytes of memory that could be had now."""
-    with open("/proc/meminfo", encoding="ascii") as lines:
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    """Bytes of memory that could be had now: of the machine, and of the container where it has a limit."""
+    free = _kilobytes("/proc/meminfo", "MemAvailable") * 1024
+    limits = Path("/sys/fs/cgroup")
+    try:
+        left = int((limits / "memory.max").read_text()) - int((limits / "memory.current").read_text())
+    except (OSError, ValueError):  # no such files, or "max"
+        return free
+    return min(free, left)
+
+
+def _kilobytes(path: str, what: str) -> int:
+    with open(path, encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(what))

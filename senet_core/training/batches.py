@@ -107,7 +107,8 @@ class Batches:
     def _normalised(self, pixels: Tensor) -> Tensor:
         scale, shift = self._affine
         x = (pixels * scale + shift).to(self._dtype).permute(0, 3, 1, 2)
-        return x if self._memory_format == "channels_last" else x.contiguous()
+        # not contiguous(): one channel is in order already, and would still be taken for channels last by its strides
+        return x if self._memory_format == "channels_last" else x.clone(memory_format=torch.contiguous_format)
 
     @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:
