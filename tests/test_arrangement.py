@@ -126,13 +126,12 @@ def test_real_steps_are_timed_in_processes_of_their_own(facts: Facts, monkeypatc
     own.write_text(BLOCK.format(name="tried_own", body="return x"))
     before = torch.get_num_threads()
     monkeypatch.setattr(arrangement, "SECONDS", 0.05)
-    monkeypatch.setattr(arrangement, "cores", lambda: 2)
+    monkeypatch.setattr(arrangement, "cores", lambda: 1)
     monkeypatch.setattr(arrangement, "_free", lambda: 2**40)
     found = tried(_unchecked(facts, "tried_own"), facts, own)
-    first, other, *more = found.speeds
-    assert (first, other) == (Arrangement(1, choose(2)), Arrangement(1, choose(2, "contiguous")))
-    assert [(one.trials, one.execution.threads) for one in more] == [(2, 1)] and all(speed > 0 for speed in found.speeds.values())
-    assert "1 at a time with 2 threads, NCHW" in str(found) and f"Training {found.best}." in str(found)
+    assert list(found.speeds) == [Arrangement(1, choose(1)), Arrangement(1, choose(1, "contiguous"))]
+    assert all(speed > 0 for speed in found.speeds.values())
+    assert "1 at a time with 1 thread, NCHW" in str(found) and f"Training {found.best}." in str(found)
     assert torch.get_num_threads() == before and "tried_own" not in BLOCKS.names(), "nothing of it happened here"
 
 
@@ -143,16 +142,10 @@ def test_steps_that_cannot_be_made_are_told_with_their_reason(facts: Facts, tmp_
         tried(_unchecked(facts, "tried_broken"), facts, own)
 
 
-def test_a_process_that_is_gone_is_told(facts: Facts, tmp_path: Path) -> None:
-    own = tmp_path / "own.py"
-    own.write_text(BLOCK.format(name="tried_dying", body="import os; os._exit(9)"))
-    with pytest.raises(InputError, match="was ended"):
-        tried(_unchecked(facts, "tried_dying"), facts, own)
-
-
-def test_a_process_that_is_killed_in_its_sleep_is_told_and_no_other_is_left(facts: Facts) -> None:
+def test_a_process_that_is_killed_in_its_sleep_is_told_and_no_other_is_left(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrangement, "SECONDS", 0.05)
     with arrangement._Team(Arrangement(2, choose(1)), recipe(facts), facts, None) as team:
-        assert team.each > 2**20
+        assert team.each > 2**20 and team.speed() > 0
         first, other = (process for _, process in team._members)
         first.kill()
         first.join()
