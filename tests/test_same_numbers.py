@@ -106,6 +106,7 @@ def test_the_verdicts_follow_the_figures() -> None:
 
 def test_the_page(problem: Problem, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(same_numbers, "digits", lambda: problem)
+    monkeypatch.setattr(same_numbers, "SETTLED", {"train.epochs": 2})
     code = same_numbers.main(["--steps", "3", "--seeds", "2", "--threads", "1"])
     out = capsys.readouterr().out
     assert code == (0 if len(re.findall(r": yes\.$", out, re.MULTILINE)) == 2 else 1)
