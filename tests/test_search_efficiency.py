@@ -62,7 +62,6 @@ def test_trials_until_a_front_is_reached_and_the_interval_of_a_median_by_hand() 
     assert (low, high) == (1, 3) and sure == pytest.approx(0.75)
 
 
-@pytest.mark.slow
 def test_the_sampler_is_faster_than_chance_and_chance_is_not(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert efficiency.measure(UNSEEN, trials=40, seeds=20, show=print)
     out = capsys.readouterr().out
