@@ -234,7 +234,8 @@ def machine(options: argparse.Namespace) -> Machine:
     """
     from senet_core.training.execution import Machine, choose, pick_device
 
-    return Machine(pick_device(options.device), choose(_threads(options), _memory_format(options)))
+    device = pick_device(options.device)
+    return Machine(device, choose(_threads(options), _memory_format(options), device))
 
 
 def engine(options: argparse.Namespace, store: Store, data: DataSource) -> Engine:

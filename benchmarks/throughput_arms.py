@@ -267,7 +267,7 @@ class OurLoop:
     def __init__(self, config: Config, facts: Facts, arrays: Arrays, threads: int) -> None:
         execution = choose(threads)
         execution.apply()
-        self.network = build(config, facts, 0).to(memory_format=torch.channels_last)
+        self.network = execution.formatted(build(config, facts, 0))
         self._batches = Batches(arrays, config, 0, CPU)
         self._step = Step(self.network.train(), self._batches, config.train, CPU, execution.kernels)
         self._epoch, self.ended = 0, 0.0

@@ -78,3 +78,28 @@ def as_pixels(x: Tensor) -> Tensor:
 def as_image(pixels: Tensor, like: Tensor) -> Tensor:
     """The way back from ``as_pixels``: (N, H W, C) in the shape of ``like``, channels last in memory."""
     return pixels.view(like.shape[0], *like.shape[2:], like.shape[1]).permute(0, 3, 1, 2)
+
+
+class ChannelGate(nn.Module):
+    """A block that multiplies each channel of an image by a gate that ``excite`` makes of the channels' means: y[n, c] = s[n, c] * x[n, c].
+
+    Where ``reads_means`` is false, the gate reads something else by an own ``_s``. Where training is fused (``senet_core.fused``) it is
+    ``excite`` that runs, and not ``forward``.
+    """
+
+    reads_means = True
+
+    def excite(self, z: Tensor) -> Tensor:
+        """The gate s (N, C) from z, the mean of x over H and W (N, C)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = as_pixels(x)
+        return as_image(pixels * self._s(pixels)[:, None, :], x)
+
+    def gates(self, x: Tensor) -> Tensor:
+        """s as (N, C, 1, 1)."""
+        return self._s(as_pixels(x))[:, :, None, None]
+
+    def _s(self, pixels: Tensor) -> Tensor:
+        return self.excite(SQUEEZES["average"](pixels))

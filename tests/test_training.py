@@ -215,7 +215,7 @@ def test_a_step_is_plain_nesterov_sgd(arrays: Arrays, facts: Facts) -> None:
 
 
 def test_devices_and_prices(facts: Facts) -> None:
-    assert pick_device("cpu") == CPU and choose(1) == Execution(threads=1, kernels=choose_kernels())
+    assert pick_device("cpu") == CPU and choose(1) == Execution(threads=1, kernels=choose_kernels(), fused=True)
     for wrong in ("gpu", "cpu:1", "cuda:x"):
         with pytest.raises(InputError, match="--device cannot be"):
             pick_device(wrong)

@@ -100,7 +100,8 @@ def _train(job: Job, folder: Path, shared: bool, heard: queue.Queue[Event], aske
         _load(job.load)
         from senet_core.training.execution import Machine, choose, pick_device
 
-        machine = Machine(pick_device(job.device), choose(job.threads, job.memory_format))
+        device = pick_device(job.device)
+        machine = Machine(device, choose(job.threads, job.memory_format, device))
         source, earlier = _source(job.root, job.cache if shared else None), list(job.earlier) if shared else []
         workspace = job.folder.parents[3] if shared else None
         computed(job.trial, folder, earlier, source, machine, heard.put, asked_to_stop.is_set, workspace)

@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from senet_core.gating import SQUEEZES, as_image, as_pixels
+from senet_core.gating import ChannelGate
 from senet_core.registry import BLOCKS
 
 
 @BLOCKS.add("eca")
-class ECA(nn.Module):
+class ECA(ChannelGate):
     """ECA, "ECA-Net: Efficient Channel Attention for Deep CNNs" (Wang et al., arXiv 1910.03151), equations 8, 9 and 12.
 
     With x the input (N, C, H, W)::
@@ -39,16 +39,9 @@ class ECA(nn.Module):
             raise ValueError(f"the kernel must be odd and at least 1, not {width}")
         self.conv = nn.Conv1d(1, 1, width, padding=width // 2, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        pixels = as_pixels(x)
-        return as_image(pixels * self._s(pixels)[:, None, :], x)
-
-    def gates(self, x: Tensor) -> Tensor:
-        """s as (N, C, 1, 1)."""
-        return self._s(as_pixels(x))[:, :, None, None]
-
-    def _s(self, pixels: Tensor) -> Tensor:
-        return torch.sigmoid(self.conv(SQUEEZES["average"](pixels)[:, None, :])[:, 0, :])
+    def excite(self, z: Tensor) -> Tensor:
+        """s of equation 9 from z, both (N, C)."""
+        return torch.sigmoid(self.conv(z[:, None, :])[:, 0, :])
 
 
 def _adaptive(channels: int, gamma: float, b: float) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import hardsigmoid
 
-from senet_core.gating import SQUEEZES, HeLinear, as_image, as_pixels
+from senet_core.gating import ChannelGate, HeLinear
 from senet_core.registry import BLOCKS
 
 
 @BLOCKS.add("ese")
-class ESE(nn.Module):
+class ESE(ChannelGate):
     """eSE of VoVNetV2, "CenterMask" (Lee and Park, arXiv 1911.06667): no reduction, so nothing is lost in a bottleneck.
 
     With x the input (N, C, H, W)::
@@ -27,13 +27,6 @@ class ESE(nn.Module):
         super().__init__()
         self.full = HeLinear(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        pixels = as_pixels(x)
-        return as_image(pixels * self._s(pixels)[:, None, :], x)
-
-    def gates(self, x: Tensor) -> Tensor:
-        """s as (N, C, 1, 1)."""
-        return self._s(as_pixels(x))[:, :, None, None]
-
-    def _s(self, pixels: Tensor) -> Tensor:
-        return hardsigmoid(self.full(SQUEEZES["average"](pixels)))
+    def excite(self, z: Tensor) -> Tensor:
+        """s from z, both (N, C)."""
+        return hardsigmoid(self.full(z))

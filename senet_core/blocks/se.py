@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import relu
 
-from senet_core.gating import SQUEEZES, Gate, HeLinear, Init, as_image, as_pixels, gate_of, hidden_width
+from senet_core.gating import SQUEEZES, ChannelGate, Gate, HeLinear, Init, gate_of, hidden_width
 from senet_core.registry import BLOCKS
 
 
 @BLOCKS.add("se")
-class SE(nn.Module):
+class SE(ChannelGate):
     """Squeeze-and-Excitation, "Squeeze-and-Excitation Networks" (Hu et al., arXiv 1709.01507 v4), equations 2 to 4.
 
     With x the input (N, C, H, W), U in the paper::
@@ -46,16 +46,17 @@ class SE(nn.Module):
         self.down = HeLinear(channels, self.hidden_width, bias=bias)
         self.up = HeLinear(self.hidden_width, channels, bias=bias)
         self.squeezes = [SQUEEZES[name] for name in (("average", "max") if squeeze == "both" else (squeeze,))]
+        self.reads_means = squeeze == "average"
         self.gate = gate_of(gate, init)
 
-    def forward(self, x: Tensor) -> Tensor:
-        pixels = as_pixels(x)
-        return as_image(pixels * self._s(pixels)[:, None, :], x)
+    def excite(self, z: Tensor) -> Tensor:
+        """s of equation 3 from z of equation 2, both (N, C)."""
+        return self.gate(self._excited(z))
 
-    def gates(self, x: Tensor) -> Tensor:
-        """s of equation 3 as (N, C, 1, 1)."""
-        return self._s(as_pixels(x))[:, :, None, None]
+    def _excited(self, z: Tensor) -> Tensor:
+        excited: Tensor = self.up(relu(self.down(z)))
+        return excited
 
     def _s(self, pixels: Tensor) -> Tensor:
-        excited = [self.up(relu(self.down(squeeze(pixels)))) for squeeze in self.squeezes]
+        excited = [self._excited(squeeze(pixels)) for squeeze in self.squeezes]
         return self.gate(excited[0] if len(excited) == 1 else excited[0] + excited[1])

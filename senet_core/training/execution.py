@@ -19,15 +19,22 @@ MemoryFormat = Literal["channels_last", "contiguous"]
 
 @dataclass(frozen=True)
 class Execution:
-    """``threads`` of the CPU, the memory format of the tensors, and which kernels multiply bf16 values on a CPU."""
+    """``threads`` of the CPU, the memory format of the tensors, which kernels multiply bf16 values on a CPU, and whether what lies between
+    convolutions is *fused* into few passes over memory (``senet_core.fused``). A checkpoint from before that existed means false."""
 
     threads: int
     memory_format: MemoryFormat = "channels_last"
     kernels: Kernels = "native"
+    fused: bool = False
 
     def formatted(self, network: nn.Module) -> nn.Module:
-        """The network with its weights in the memory format, which its tensors then follow."""
-        return network.to(memory_format=torch.channels_last) if self.memory_format == "channels_last" else network
+        """The network with its weights in the memory format, which its tensors then follow, and its units fused where that is wanted."""
+        network = network.to(memory_format=torch.channels_last) if self.memory_format == "channels_last" else network
+        if not self.fused:
+            return network
+        from senet_core.fused.units import fuse  # Numba takes half a second to import
+
+        return fuse(network)
 
     def plain(self) -> dict[str, str | int | bool]:
         """As stored in provenance and checkpoints."""
@@ -36,6 +43,10 @@ class Execution:
     def apply(self) -> None:
         """Set what is global to the process: the threads, that freed memory is kept, and that fp32 is fp32 on a GPU too."""
         keep_freed()
+        if self.fused:
+            from senet_core.fused.passes import use_threads
+
+            use_threads(self.threads)
         torch.backends.cudnn.allow_tf32 = False
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
@@ -54,9 +65,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def choose(threads: int | None = None, memory_format: MemoryFormat = "channels_last") -> Execution:
-    """The execution here: all cores that this process may use unless ``threads`` says otherwise."""
-    return Execution(threads or cores(), memory_format, choose_kernels())
+CPU = torch.device("cpu")
+
+
+def choose(threads: int | None = None, memory_format: MemoryFormat = "channels_last", device: torch.device = CPU) -> Execution:
+    """The execution here: all cores that this process may use unless ``threads`` says otherwise; on a CPU fused, which needs channels
+    last."""
+    return Execution(threads or cores(), memory_format, choose_kernels(), fused=device.type == "cpu" and memory_format == "channels_last")
 
 
 def pick_device(wish: str) -> torch.device:
