@@ -56,6 +56,7 @@ class Arm:
     workers: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     compiled: bool = False
+    fused: bool = True
 
 
 _ALL = (
@@ -65,6 +66,7 @@ _ALL = (
     Arm("compiled", f"timm's loader, {WORKERS} workers, bf16, compiled", "timm", WORKERS, "bf16", compiled=True),
     Arm("timm-fp32", f"timm's loader, {WORKERS} workers, fp32", "timm", WORKERS),
     Arm("compiled-fp32", f"timm's loader, {WORKERS} workers, fp32, compiled", "timm", WORKERS, compiled=True),
+    Arm("unfused", "ours by PyTorch's operators, bf16", "ours", precision="bf16", fused=False),
     Arm("ours", "ours, bf16", "ours", precision="bf16"),
 )
 ARMS = {arm.name: arm for arm in _ALL}
@@ -264,8 +266,8 @@ class LoaderLoop:
 class OurLoop:
     """``Batches`` and ``Step`` as ``senet_core.training.loop`` uses them."""
 
-    def __init__(self, config: Config, facts: Facts, arrays: Arrays, threads: int) -> None:
-        execution = choose(threads)
+    def __init__(self, config: Config, facts: Facts, arrays: Arrays, threads: int, fused: bool = True) -> None:
+        execution = replace(choose(threads), fused=fused)
         execution.apply()
         self.network = execution.formatted(build(config, facts, 0))
         self._batches = Batches(arrays, config, 0, CPU)
@@ -396,7 +398,7 @@ def _with_libraries(job: Job) -> Callable[[], Loop]:
     torch.set_num_threads(job.threads)
     importlib.import_module("torch._dynamo")  # which every optimiser of PyTorch imports when it is made
     if job.arm.loop == "ours":
-        return lambda: OurLoop(job.recipe, job.facts, synthetic(job.images, 1), job.threads)
+        return lambda: OurLoop(job.recipe, job.facts, synthetic(job.images, 1), job.threads, job.arm.fused)
     if job.arm.compiled:
         compiler = shlex.split(os.environ.get("CXX", "g++"))[0]  # what torch.compile looks for on Linux
         if shutil.which(compiler) is None:

@@ -17,7 +17,7 @@ from senet_core.blocks.se import SE
 from senet_core.build import build
 from senet_core.config import Config
 from senet_core.dataset import Arrays, Facts
-from senet_core.fused import passes
+from senet_core.fused import passes, units
 from senet_core.fused.functions import Map, joined, normalised, scaled
 from senet_core.fused.units import FusedBranch, FusedPreActUnit, FusedStem, FusedUnit, fuse
 from senet_core.gating import ChannelGate
@@ -26,6 +26,13 @@ from senet_core.training.checkpoint import Checkpoints
 from senet_core.training.execution import Execution, choose
 from senet_core.training.loop import Interrupted, fit
 from senet_core.units import Branch, Shape, Unit, basic
+
+
+@pytest.fixture(autouse=True)
+def every_map_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that are so small that PyTorch's operators are faster."""
+    monkeypatch.setattr(units, "LEAST", 0)
+
 
 SHAPES = [(6, 64, 4, 4), (5, 16, 8, 8), (4, 6, 3, 5), (3, 1, 4, 4), (16, 130, 1, 1)]
 """Wide, folded, with an odd number of pixels, of one channel, of one pixel."""
@@ -85,17 +92,19 @@ def test_bn_and_relu_are_pytorchs(shape: tuple[int, ...], activated: bool, dtype
 @pytest.mark.parametrize("gated", [True, False])
 @pytest.mark.parametrize("activated", [True, False])
 @pytest.mark.parametrize("normed", [True, False])
-def test_the_sum_behind_a_gate_is_pytorchs(shape: tuple[int, ...], gated: bool, activated: bool, normed: bool) -> None:
+@pytest.mark.parametrize("reader", ["first", "second", "both"])
+def test_the_sum_behind_a_gate_is_pytorchs(shape: tuple[int, ...], gated: bool, activated: bool, normed: bool, reader: str) -> None:
     own, block = norm(shape[1]), SE(shape[1], shape[2], reduction=2)
     exact, exact_block = doubled(own), doubled(block)
     y, identity, gradient = drawn(*shape).requires_grad_(), drawn(*shape, seed=3).requires_grad_(), drawn(*shape, seed=4)
     twins = [t.detach().double().requires_grad_() for t in (y, identity)]
-    out = joined(own if normed else None, y, block.excite if gated else None, identity, relu=activated)
+    out, second = joined(own if normed else None, y, block.excite if gated else None, identity, relu=activated)
     expected = exact(twins[0]) if normed else twins[0]
     expected = twins[1] + (exact_block(expected) if gated else expected)
     expected = relu(expected) if activated else expected
-    assert close(out, expected, 1e-5)
-    out.backward(gradient)
+    assert close(out, expected, 1e-5) and torch.equal(out, second)
+    readers = {"first": out, "second": second, "both": 0.25 * out + 0.75 * second}
+    readers[reader].backward(gradient)
     expected.backward(gradient.double())
     pairs = [(y, twins[0]), (identity, twins[1])]
     pairs += list(zip(own.parameters(), exact.parameters(), strict=True)) if normed else []
@@ -163,7 +172,7 @@ def test_a_number_that_is_none_stays_none() -> None:
         y[2, 5] = float("nan")
         z = normalised(norm(8), y, relu=True)
         assert z[:, 5].isnan().all() and z[:, :5].isfinite().all()
-        assert joined(norm(8), y, None, drawn(4, 8, 3, 3, dtype=dtype), relu=True)[:, 5].isnan().all()
+        assert joined(norm(8), y, None, drawn(4, 8, 3, 3, dtype=dtype), relu=True)[0][:, 5].isnan().all()
 
 
 # -- Whole networks
@@ -314,6 +323,19 @@ def _takes(gate: ChannelGate, width: int) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+@pytest.mark.parametrize(("block", "asked"), [("none", []), ("se", [True, True, True])])
+def test_small_maps_are_left_to_pytorch_but_behind_a_gate(
+    facts: Facts, monkeypatch: pytest.MonkeyPatch, block: str, asked: list[bool]
+) -> None:
+    monkeypatch.setattr(units, "LEAST", 2**18)
+    seen: list[bool] = []
+    monkeypatch.setattr(units, "normalised", lambda *_, **__: pytest.fail("this map is small"))
+    monkeypatch.setattr(units, "joined", lambda *told, **more: seen.append(told[2] is not None) or joined(*told, **more))
+    plain, fused = pair(facts, "bottleneck", block, "standard")
+    x = drawn(16, 3, 8, 8)
+    assert close(stepped(fused, x)[0], stepped(doubled(plain), x.double())[0], 1e-4) and seen == asked
 
 
 # -- Training

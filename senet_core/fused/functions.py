@@ -115,31 +115,36 @@ class Squeezed(Function):
 
 
 class Joined(Function):
-    """(z of ``Squeezed``, gate (N, C) or None, identity, visit, relu) -> identity + gate BN(y), or ReLU of it.
+    """(z of ``Squeezed``, gate (N, C) or None, identity, visit, relu) -> identity + gate BN(y), or ReLU of it, twice.
 
-    ``z`` is there so that its gradient is asked for when this one's has been, also where no gate reads it.
+    ``z`` is there so that its gradient is asked for when this one's has been, also where no gate reads it. What comes back twice is one
+    map in memory, for two readers, the next unit's branch and its shortcut: so their gradients come back apart, and are added in the
+    pass that goes through them anyway.
     """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, gate: Tensor | None, identity: Tensor, visit: Visit, relu: bool) -> Tensor:
+    def forward(ctx: Any, z: Tensor, gate: Tensor | None, identity: Tensor, visit: Visit, relu: bool) -> tuple[Tensor, Tensor]:
         out = visit.y.new()
         if gate is not None:
             visit.gate = gate.detach().float().numpy()
         passes.joined(visit.y.values, visit.state, visit.gate, Map(identity).values, relu, out.values)
         ctx.visit, ctx.gate_dtype = visit, None if gate is None else gate.dtype
         ctx.save_for_backward(*((out.tensor,) if relu else ()))
-        return out.tensor
+        ctx.set_materialize_grads(False)
+        return out.tensor, out.tensor.detach()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         visit: Visit = ctx.visit
-        y, given, relu = visit.y, Map(dout), bool(ctx.saved_tensors)
-        visit.gradient = y.new() if relu else given
+        given = [Map(gradient) for gradient in gradients if gradient is not None]
+        y, relu, first, last = visit.y, bool(ctx.saved_tensors), given[0], given[-1]
+        twice = len(given) > 1
+        out = Map(ctx.saved_tensors[0]) if relu else first
+        visit.gradient = y.new() if relu or twice else first
         visit.total, visit.product, dgate = y.table(), y.table(), y.table(0 if ctx.gate_dtype is None else None)
-        out = Map(ctx.saved_tensors[0]) if relu else given
-        sums = dgate, visit.total, visit.product
-        passes.joined_backward(given.values, out.values, y.values, visit.state, visit.gate, relu, visit.gradient.values, *sums)
+        before = first.values, last.values, twice, out.values, relu, y.values, visit.state, visit.gate
+        passes.joined_backward(*before, visit.gradient.values, dgate, visit.total, visit.product)
         back = None if ctx.gate_dtype is None else torch.from_numpy(dgate).to(ctx.gate_dtype)
         return torch.zeros(visit.means.shape), back, visit.gradient.tensor, None, None
 
@@ -177,16 +182,19 @@ def normalised(norm: nn.BatchNorm2d, y: Tensor, *, relu: bool) -> Tensor:
     return z
 
 
-def joined(norm: nn.BatchNorm2d | None, y: Tensor, gate: Callable[[Tensor], Tensor] | None, identity: Tensor, *, relu: bool) -> Tensor:
-    """identity + s BN(y), or ReLU of it, with s = ``gate`` of the channels' means (N, C) of BN(y); where that is None, s is 1."""
+def joined(
+    norm: nn.BatchNorm2d | None, y: Tensor, gate: Callable[[Tensor], Tensor] | None, identity: Tensor, *, relu: bool
+) -> tuple[Tensor, Tensor]:
+    """identity + s BN(y), or ReLU of it, with s = ``gate`` of the channels' means (N, C) of BN(y); where that is None, s is 1. Twice, as
+    ``Joined`` has it; who has one reader takes the first."""
     source = Map(y)
     state = source.table(4)
     if norm is None:
         state[:] = np.array([0, 1, 1, 0], np.float32)[:, None]
     visit = Visit(source, state, source.table(), np.ones((1, source.channels), np.float32))
     z = _squeezed(norm, y, visit)
-    out: Tensor = Joined.apply(z, None if gate is None else gate(z), identity, visit, relu)
-    return out
+    outputs: tuple[Tensor, Tensor] = Joined.apply(z, None if gate is None else gate(z), identity, visit, relu)
+    return outputs
 
 
 def scaled(y: Tensor, gate: Callable[[Tensor], Tensor]) -> Tensor:

@@ -169,8 +169,10 @@ def _sums(dz: Values, y: Values, a: Channels, b: Channels, relu: bool, centre: C
 
 
 @_passing
-def _kept_sums(dz: Values, z: Values, y: Values, centre: Channels, g: Values) -> tuple[Table, Table]:
-    """The same with g = dz where z > 0, which is written."""
+def _kept_sums(
+    dz: Values, other: Values, twice: bool, z: Values, relu: bool, y: Values, centre: Channels, g: Values
+) -> tuple[Table, Table]:
+    """The same with g = dz, or dz + ``other``, and 0 where z is not above 0; g is written."""
     images, rows, lanes = y.shape
     total, product = np.empty((images, lanes), np.float32), np.empty((images, lanes), np.float32)
     for n in prange(images):
@@ -179,12 +181,17 @@ def _kept_sums(dz: Values, z: Values, y: Values, centre: Channels, g: Values) ->
             plain[c] = np.float32(0)
             weighted[c] = np.float32(0)
         for p in range(rows):
-            row, gradient, output, out = y[n, p], dz[n, p], z[n, p], g[n, p]
+            row, gradient, second, output, out = y[n, p], dz[n, p], other[n, p], z[n, p], g[n, p]
             _fetch(row)
             _fetch(gradient)
+            _fetch(second)
             _fetch(output)
             for c in range(lanes):
-                value = _read(gradient[c]) if _read(output[c]) > 0 else np.float32(0)
+                value = _read(gradient[c])
+                if twice:
+                    value += _read(second[c])
+                if relu and not _read(output[c]) > 0:
+                    value = np.float32(0)
                 out[c] = _like(value, out[c])
                 plain[c] += value
                 weighted[c] += value * (_read(row[c]) - centre[c])
@@ -356,13 +363,25 @@ def joined(y: Values, state: Table, gate: Table, identity: Values, relu: bool, o
 
 @_compiled
 def joined_backward(
-    dout: Values, out: Values, y: Values, state: Table, gate: Table, relu: bool, g: Values, dgate: Table, total: Table, product: Table
+    dout: Values,
+    other: Values,
+    twice: bool,
+    out: Values,
+    relu: bool,
+    y: Values,
+    state: Table,
+    gate: Table,
+    g: Values,
+    dgate: Table,
+    total: Table,
+    product: Table,
 ) -> None:
-    """Write the gate's gradient, and sum(g) and sum(g (y - mean)) of each image; behind a ReLU also g, which else is ``dout``."""
+    """Write the gate's gradient, and sum(g) and sum(g (y - mean)) of each image; and g where it is not ``dout`` as it is: behind a ReLU,
+    or where ``other`` is a second gradient to be added."""
     lanes, channels = y.shape[2], total.shape[1]
     tiled = _tiled(state, lanes)
-    if relu:
-        plain, weighted = _kept_sums(dout, out, y, tiled[0], g)
+    if relu or twice:
+        plain, weighted = _kept_sums(dout, other, twice, out, relu, y, tiled[0], g)
     else:
         plain, weighted = _sums(dout, y, tiled[2], tiled[3], False, tiled[0])
     total[:], product[:] = _gathered(plain, channels), _gathered(weighted, channels)

@@ -17,6 +17,9 @@ from senet_core.layers import ConvNorm
 from senet_core.networks.preact_resnet import PreActUnit
 from senet_core.units import Branch, Stem, Unit, through
 
+LEAST = 2**18
+"""Values of a map below which PyTorch's operators are faster, where no gate is among what is fused."""
+
 
 def fuse(network: nn.Module) -> nn.Module:
     """The network with its units in their fused form; modules of other classes, also of derived ones, stay as they are."""
@@ -42,8 +45,13 @@ def fits(y: Tensor) -> bool:
     return y.device.type == "cpu" and y.dtype in (torch.bfloat16, torch.float32) and len(y) * y.shape[2] * y.shape[3] > 1
 
 
+def pays(y: Tensor) -> bool:
+    """Whether there is enough of a tensor for the passes to win back the time that it takes to call them."""
+    return fits(y) and y.numel() >= LEAST
+
+
 def _normalised(norm: nn.BatchNorm2d, y: Tensor, *, relu: bool) -> Tensor:
-    if fits(y):
+    if pays(y):
         return normalised(norm, y, relu=relu)
     z: Tensor = norm(y)
     return z.relu() if relu else z
@@ -83,10 +91,23 @@ def _through(block: nn.Module | None, x: Tensor) -> Tensor:
 def _end(norm: nn.BatchNorm2d | None, y: Tensor, block: nn.Module | None, identity: Tensor, *, activated: bool) -> Tensor:
     """A unit's sum: identity + block(BN(y)), or ReLU of it."""
     gate = _gate(block)
-    if fits(y) and identity.dtype == y.dtype and (block is None or gate is not None) and (norm is not None or gate is not None):
-        return joined(norm, y, gate, identity, relu=activated)
+    worth = fits(y) if gate is not None else block is None and norm is not None and pays(y)
+    if worth and identity.dtype == y.dtype:
+        return _with_second(*joined(norm, y, gate, identity, relu=activated))
     total = identity + through(block, y if norm is None else _normalised(norm, y, relu=False))
     return relu(total) if activated else total
+
+
+def _with_second(x: Tensor, second: Tensor) -> Tensor:
+    """A map that leaves a unit, with itself for a second reader (``functions.Joined``)."""
+    x._second = second  # type: ignore[attr-defined]
+    return x
+
+
+def _second(x: Tensor) -> Tensor:
+    """A map as the second of its readers takes it."""
+    second: Tensor = getattr(x, "_second", x)
+    return second
 
 
 class FusedBranch(Branch):
@@ -114,7 +135,7 @@ class FusedUnit(Unit):
         conv, norm = _parts(branch[-1])
         y = conv(_branch(list(branch)[:-1], branch.cut, _through(self.pre, x), self.inside))
         shortcut = self.shortcut
-        identity = _run([shortcut], x) if type(shortcut) is ConvNorm else through(shortcut, x)
+        identity = _run([shortcut], _second(x)) if type(shortcut) is ConvNorm else through(shortcut, _second(x))
         identity = _through(self.identity, identity)
         return _through(self.post, _end(norm, y, self.standard, identity, activated=self.activated))
 
@@ -127,7 +148,7 @@ class FusedPreActUnit(PreActUnit):
         if not self.training:
             return super().forward(x)
         if self.shortcut is None:
-            identity, start = x, _normalised(self.norm, _through(self.pre, x), relu=True)
+            identity, start = _second(x), _normalised(self.norm, _through(self.pre, x), relu=True)
         else:
             start = _normalised(self.norm, x, relu=True)
             identity, start = self.shortcut(start), _through(self.pre, start)
