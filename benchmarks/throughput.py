@@ -37,7 +37,7 @@ from senet_core.training.kernels import Kernels
 PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy")
 LOADED = 20
 """Batches that the loader alone makes in a turn."""
-FITS = 3
+FITS = 2
 
 Tell = Callable[[str], None]
 

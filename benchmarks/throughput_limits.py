@@ -59,8 +59,10 @@ class Traffic:
 
 EAGER = Traffic("eager", convolved=5, normed=8, activated=6, added=6, rescaled=13)
 """Convolution 2 forward and 3 backward, BN 3 and 5, ReLU 2 and 4: 19 where one follows the other; a residual sum 6, an SE block 13."""
-FUSED = Traffic("fused", convolved=5, normed=8, activated=1, added=2, rescaled=3)
+COMPILED = Traffic("compiled", convolved=5, normed=8, activated=1, added=2, rescaled=3)
 """With all fused that is no convolution: 14 for convolution, BN and ReLU, a residual sum 2, an SE block 3."""
+PASSES = Traffic("our passes", convolved=5, normed=8, activated=0, added=4, rescaled=0)
+"""``senet_core.fused``: ReLU is part of BN's passes, and so are the gate and, but for its two tensors each way, the residual sum."""
 
 
 class _Values(Operations):  # type: ignore[no-untyped-call]

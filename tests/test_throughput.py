@@ -19,7 +19,7 @@ import torch
 from benchmarks import throughput
 from benchmarks.throughput import usual_arms
 from benchmarks.throughput_arms import ARMS, Case, Job, OurLoop, OwnTime, Start, cases, cifar_config
-from benchmarks.throughput_limits import EAGER, FUSED, Peaks, Work, measured_peaks, work
+from benchmarks.throughput_limits import COMPILED, EAGER, PASSES, Peaks, Work, measured_peaks, work
 from benchmarks.throughput_page import Conditions, Goal, Measured, Network, Spread, goals, goals_section, heading, section
 from benchmarks.throughput_process import LeftOut, Remote
 from senet_core.resolve import resolve
@@ -128,7 +128,7 @@ def test_a_process_of_its_own_starts_others_as_programs_do_and_tells_its_errors(
 
 
 def test_timm_in_fp32_is_an_arm_where_bf16_has_no_instructions() -> None:
-    assert usual_arms("native") == ["plain-0", "plain-2", "timm", "compiled", "ours"]
+    assert usual_arms("native") == ["plain-0", "plain-2", "timm", "compiled", "unfused", "ours"]
     assert usual_arms("rounded") == list(ARMS)
 
 
@@ -145,7 +145,7 @@ def test_the_whole_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "- `compiled` is left out: there is no C++ compiler 'no-such-compiler'" in page
     assert "\n- not measured: resnet20: against the plain loop" in page and "quick: SE's share of a step" in page
     (network,) = json.loads(raw.read_text())["networks"]
-    assert list(network["arms"]) == ["plain-0", "timm", "ours"] and len(network["peaks"]) == 2 and len(network["fits"]) == 3
+    assert list(network["arms"]) == ["plain-0", "timm", "ours"] and len(network["peaks"]) == 2 and len(network["fits"]) == 2
     for arm in network["arms"].values():
         assert len(arm["steps"]) == len(arm["plain_steps"]) == len(arm["loads"]) == 2
         assert min(*arm["steps"], *arm["plain_steps"], *arm["loads"]) > 0 and arm["memory"] > 2**27
@@ -187,9 +187,10 @@ def test_the_networks_are_the_published_ones() -> None:
 
 def test_traffic_by_hand() -> None:
     one = Work(macs=0, convolved=10, normed=10, activated=10, added=0, rescaled=0)
-    assert (EAGER.bytes(one, 1), FUSED.bytes(one, 1)) == (190, 140)
+    assert (EAGER.bytes(one, 1), COMPILED.bytes(one, 1)) == (190, 140)
     assert EAGER.bytes(replace(one, added=5, rescaled=3), 4) == 4 * (190 + 30 + 39)
-    assert FUSED.bytes(replace(one, added=5, rescaled=3), 2) == 2 * (140 + 10 + 9)
+    assert COMPILED.bytes(replace(one, added=5, rescaled=3), 2) == 2 * (140 + 10 + 9)
+    assert PASSES.bytes(replace(one, added=5, rescaled=3), 2) == 2 * (130 + 20 + 0)
 
 
 def test_peaks_are_rates() -> None:
