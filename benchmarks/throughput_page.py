@@ -258,7 +258,8 @@ def heading(run: Conditions) -> str:
         "matrix product by the same threads in the same round.",
         "*bandwidth*: bytes a second that the operators pass over, of those of the faster of a = b + 3c and a = b on arrays of "
         f"{4 * VALUES // 2**20} MiB in the same round. Counted for each value that an operator gives, forward and backward: convolution 5 "
-        "passes, BN 8, ReLU 6, residual sum 6, SE block 13; compiled ReLU 1, sum 2, SE block 3; ours ReLU 0, sum 4, SE block 0. A value has 2 bytes in bf16, 4 in fp32. "
+        "passes, BN 8, ReLU 6, residual sum 6, SE block 13; compiled ReLU 1, sum 2, SE block 3; ours ReLU 0, sum 4, SE block 0. A value "
+        "has 2 bytes in bf16, 4 in fp32. "
         "Weights, the optimiser, changes of format and rounding are left out, so the operators pass over no less; but what caches hold "
         "does not come from memory.",
         "*loader alone*: images/s with the network left out, augmented and normalised.",
@@ -295,8 +296,8 @@ def section(network: Network, kernels: Kernels) -> str:
         f"## {network.title} (`{network.name}`)",
         "",
         f"An image's forward pass: {work.macs / 1e6:.2f} million multiply-adds, {network.plain_work.macs / 1e6:.2f} without SE. Its "
-        f"training passes over {passed[0]} MB in fp32, {passed[1]} in bf16, {passed[2]} compiled in bf16, {passed[3]} by ours. A turn is {steps} steps after "
-        f"{warm} untimed ones.",
+        f"training passes over {passed[0]} MB in fp32, {passed[1]} in bf16, {passed[2]} compiled in bf16, {passed[3]} by ours. A turn is "
+        f"{steps} steps after {warm} untimed ones.",
         "",
         *_peaks(network.peaks),
         _line(HEADER),
