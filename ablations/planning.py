@@ -88,7 +88,7 @@ def base_config(order: Order) -> Config:
         config = Config.of(config.tree() | {"net": {**kept, "name": network}})
     name = overrides.pop("data.name", config.data.name)
     if name != config.data.name:
-        tree = config.tree() | {"data": {"name": name, "holdout": config.data.holdout}}
+        tree = config.tree() | {"data": {"name": name, "holdout": config.data.holdout, "shift": config.data.shift}}
         config = Config.of(tree)
     return config.but(overrides)
 

@@ -57,7 +57,10 @@ def _evaluated(study: Study) -> str:
 
 def _augmentation(config: Config) -> str:
     augment = config.data.augment
-    return "the data set's own" if augment == "auto" else ", ".join(map(plain, augment)) or "none"
+    if augment == "auto":
+        return "the data set's own"
+    moved = f" (by {config.data.shift} pixels at most)"
+    return ", ".join(plain(name) + (moved if name == "crop" else "") for name in augment) or "none"
 
 
 def _rate(train: Train) -> str:

@@ -8,7 +8,7 @@ the images can change without changing what happens to each of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,19 @@ from senet_core.registry import Registry
 
 @dataclass
 class Sampling:
-    """For each of n images the source row and column of every target pixel, (n, size) each, and a mask of kept pixels or None."""
+    """For each of n images the source row and column of every target pixel, (n, size) each, and a mask of kept pixels or None; ``shift``
+    is how far a crop may move an image, in pixels."""
 
     rows: NDArray[np.int16]
     columns: NDArray[np.int16]
     keep: NDArray[np.bool_] | None = None
+    shift: int = 4
 
     @classmethod
-    def identity(cls, images: int, size: int) -> Sampling:
+    def identity(cls, images: int, size: int, shift: int = 4) -> Sampling:
         """Every pixel from its own place."""
         line = np.broadcast_to(np.arange(size, dtype=np.int16), (images, size))
-        return cls(line, line)
+        return cls(line, line, shift=shift)
 
 
 Augmentation = Callable[[Sampling, np.random.Generator], Sampling]
@@ -36,9 +38,9 @@ Augmentation = Callable[[Sampling, np.random.Generator], Sampling]
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
 
 
-def sample(names: tuple[str, ...], images: int, size: int, rng: np.random.Generator) -> Sampling:
+def sample(names: tuple[str, ...], images: int, size: int, rng: np.random.Generator, shift: int = 4) -> Sampling:
     """One epoch's draws for all images, the named augmentations one after the other."""
-    sampling = Sampling.identity(images, size)
+    sampling = Sampling.identity(images, size, shift)
     for name in names:
         sampling = AUGMENTATIONS[name].value(sampling, rng)
     return sampling
@@ -46,16 +48,17 @@ def sample(names: tuple[str, ...], images: int, size: int, rng: np.random.Genera
 
 @AUGMENTATIONS.add("crop")
 def crop(sampling: Sampling, rng: np.random.Generator) -> Sampling:
-    """Zero-pad by 4 pixels on each side and crop the original size at random (SE paper, Section 5.1, CIFAR)."""
-    shift = rng.integers(-4, 5, size=(2, len(sampling.rows), 1), dtype=np.int16)
-    return Sampling(sampling.rows + shift[0], sampling.columns + shift[1], sampling.keep)
+    """Zero-pad by ``shift`` pixels on each side, 4 in the SE paper (Section 5.1, CIFAR), and crop the original size at random."""
+    far = sampling.shift
+    shift = rng.integers(-far, far + 1, size=(2, len(sampling.rows), 1), dtype=np.int16)
+    return replace(sampling, rows=sampling.rows + shift[0], columns=sampling.columns + shift[1])
 
 
 @AUGMENTATIONS.add("flip")
 def flip(sampling: Sampling, rng: np.random.Generator) -> Sampling:
     """Mirror left and right with probability one half."""
     mirrored = rng.random((len(sampling.columns), 1)) < 0.5
-    return Sampling(sampling.rows, np.where(mirrored, sampling.columns[:, ::-1], sampling.columns), sampling.keep)
+    return replace(sampling, columns=np.where(mirrored, sampling.columns[:, ::-1], sampling.columns))
 
 
 @AUGMENTATIONS.add("cutout")
@@ -66,4 +69,4 @@ def cutout(sampling: Sampling, rng: np.random.Generator) -> Sampling:
     line = np.arange(size)
     inside = [(line >= c - size // 4) & (line < c + size // 4) for c in centre]
     hole = inside[0][:, :, None] & inside[1][:, None, :]
-    return Sampling(sampling.rows, sampling.columns, ~hole if sampling.keep is None else sampling.keep & ~hole)
+    return replace(sampling, keep=~hole if sampling.keep is None else sampling.keep & ~hole)

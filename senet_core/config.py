@@ -100,12 +100,14 @@ class Data(Component):
     """A data set, how its training images are augmented, and how many of them are held out for evaluation.
 
     ``holdout`` > 0 takes that many training images, balanced by class, as the evaluation set; no network then sees the test set.
-    ``augment`` lists augmentations; "auto" is the list that the data set itself states.
+    ``augment`` lists augmentations; "auto" is the list that the data set itself states. ``shift`` is how many pixels "crop" moves an image
+    at most; without a crop it means nothing, and is 4.
     """
 
     name: str = "digits"
     holdout: int = born(0, ge=0)
     augment: Literal["auto"] | tuple[str, ...] = "auto"
+    shift: int = born(4, ge=0, le=4)
 
     @model_validator(mode="before")
     @classmethod

@@ -85,7 +85,8 @@ def _data(data: Data, facts: Facts) -> Data:
         AUGMENTATIONS[name]
     if len(set(augment)) < len(augment):
         raise InputError(f"data.augment names one augmentation twice: {', '.join(augment)}.")
-    own = {"name": data.name, "holdout": data.holdout, "augment": tuple(augment)}
+    shift = data.shift if "crop" in augment else Data().shift
+    own = {"name": data.name, "holdout": data.holdout, "augment": tuple(augment), "shift": shift}
     return Data.model_validate({**own, **_bound(DATASETS, data)})
 
 

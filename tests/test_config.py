@@ -183,3 +183,15 @@ def test_a_loaded_file_is_known_by_its_source_and_a_taken_name_is_refused(tmp_pa
         load_file(file)
     with pytest.raises(InputError, match="Cannot read the file"):
         load_file(tmp_path / "absent.py")
+
+
+def test_a_shift_that_means_nothing_is_the_usual_one_and_the_usual_one_leaves_keys_alone() -> None:
+    config = Config.of({"net": {"units": [1], "widths": [16]}, "data": {"name": "digits", "augment": ["flip"], "shift": 2}})
+    assert resolve(config, FACTS).data.shift == 4
+    cropped = config.but({"data.augment": ["crop"]})
+    assert resolve(cropped, FACTS).data.shift == 2
+    keys = [trial_key(resolve(cropped.but({"data.shift": shift}), FACTS), 0) for shift in (2, 3, 4)]
+    unstated = Config.of({"net": {"units": [1], "widths": [16]}, "data": {"name": "digits", "augment": ["crop"]}})
+    assert len(set(keys)) == 3 and keys[2] == trial_key(resolve(unstated, FACTS), 0)
+    with pytest.raises(InputError, match=r"'data.shift' cannot be 5"):
+        config.but({"data.shift": 5})

@@ -162,6 +162,21 @@ def test_cutout_blanks_at_most_a_quarter_and_crops_reach_no_farther_than_the_pad
     assert holes.max() == 64 and holes.min() >= 16
 
 
+def test_a_smaller_shift_moves_images_less_far() -> None:
+    drawn = sample(("crop", "flip"), 200, 16, np.random.default_rng(7), 2)
+    assert drawn.rows.min() == -2 and drawn.rows.max() == 15 + 2 and drawn.columns.min() == -2
+    still = sample(("crop",), 20, 16, np.random.default_rng(7), 0)
+    assert np.array_equal(still.rows, Sampling.identity(20, 16).rows)
+
+
+def test_a_shift_reaches_the_batches(arrays: Arrays, facts: Facts) -> None:
+    def moved(**changes: Any) -> int:
+        draws = list(Batches(arrays, recipe(facts, **changes), 0, CPU).draws(0))
+        return max(int(rows.max()) for _, rows, _ in draws) - (facts.size - 1) - PADDING
+
+    assert moved() == 4 and moved(**{"data.shift": 1}) == 1
+
+
 def test_augmentations_golden_draws() -> None:
     """Pins version 1 of each: if a number moves, raise the augmentation's version."""
     found = {}

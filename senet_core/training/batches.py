@@ -72,7 +72,8 @@ class Batches:
     def draws(self, epoch: int) -> Iterator[Draw]:
         """The draws of one epoch (from 0), each of fixed shapes: images (B,), rows (B, S), columns (B, S), and a mask where one is used."""
         order = generator(self._seed, "order", epoch).permutation(len(self._labels))[: self.steps * self._batch]
-        sampling = sample(self._augment, len(self._labels), self._size, generator(self._seed, "augment", epoch))
+        rng = generator(self._seed, "augment", epoch)
+        sampling = sample(self._augment, len(self._labels), self._size, rng, self._config.data.shift)
         parts = [order, sampling.rows[order] + PADDING, sampling.columns[order] + PADDING]
         if sampling.keep is not None:
             parts.append(sampling.keep[order])
