@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from senet_core.config import Config, Frozen
+from senet_core.config import Config, Frozen, flat
 from senet_core.errors import unknown
 
 SE = {"name": "se", "reduction": 16, "squeeze": "average", "gate": "sigmoid"}
@@ -54,8 +55,8 @@ _ALL = (
         config=Config.of(
             {
                 "net": _bottleneck(units=2, stem=64, stem_stride=2, squash=2),
-                "data": {"name": "cifar10"},
-                "train": {"epochs": 5, "batch": 128, "lr": 0.4, "weight_decay": 5e-4, "precision": "bf16"},
+                "data": {"name": "cifar10", "shift": 2},
+                "train": {"epochs": 7, "batch": 128, "lr": 0.4, "weight_decay": 3e-4, "precision": "bf16"},
             }
         ),
         delta=1.0,
@@ -102,6 +103,9 @@ _ALL = (
     ),
 )
 
+FORMER: dict[str, dict[str, Any]] = {"quick": {"train.epochs": 5, "train.weight_decay": 5e-4, "data.shift": 4}}
+"""For a preset whose recipe has moved: the fields that were different before, as they were. Stored studies may be of that time."""
+
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 
 
@@ -113,3 +117,11 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return PRESETS[name]
+
+
+def set_back(name: str, recipe: Config, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """What has to be overridden in today's preset for a recipe that was made of its former one, beside what is ``stated`` already; nothing
+    for any other recipe."""
+    former = {path: value for path, value in FORMER.get(name, {}).items() if path not in stated}
+    leaves = flat(recipe.tree())
+    return former if all(leaves.get(path) == value for path, value in former.items()) else {}

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from itertools import accumulate, islice
 from typing import Any
 
+from ablations.presets import set_back
 from ablations.seed_rules import added, words
 from ablations.statistics.rounding import NONE
 from ablations.study import Confirms, Search, Study
@@ -44,7 +45,7 @@ def seeds_named(seeds: Sequence[str]) -> str:
 def command(study: Study, cells: Collection[Cell] = ()) -> str:
     """The command that goes on where these cells are holes; without any, the one that makes the study from nothing. What failed is tried
     again only when asked."""
-    options = [option for path, value in study.overrides.items() for option in (f"--{path}", _argument(value))]
+    options = _options(study)
     again = ["--retry-failed"] if any(cell.state == "failed" for cell in cells) else []
     if study.candidates is not None:
         return shlex.join(
@@ -71,7 +72,7 @@ def commands(study: Study, confirmations: Sequence[Study] = ()) -> list[str]:
         return told if own in told[-1:] or (whole and study.search.confirm in (None, 0)) else [*told, own]
     if study.tuned is not None:  # seeds that not all variants have are added to the shared study, and tune takes them over
         return [*(commands(study.model_copy(update={"tuned": None})) if added(study) else []), command(study)]
-    options = [option for path, value in study.overrides.items() for option in (f"--{path}", _argument(value))]
+    options = _options(study)
     later = (shlex.join(["ablate", "run", study.suite, "--preset", study.preset, *options, *more]) for more in added(study))
     return [command(study), *later]
 
@@ -79,7 +80,7 @@ def commands(study: Study, confirmations: Sequence[Study] = ()) -> list[str]:
 def _searching(study: Study, rule: Search, seeds: Sequence[str], more: Sequence[str] = ()) -> str:
     """The command that asks for a search by the same rule, confirmed at these seeds. Where the designs are kept is not told: the address of
     a database may have a password in it."""
-    fields = dict(study.overrides)
+    fields = _overrides(study)
     holdout = fields.pop("data.holdout", rule.holdout if isinstance(rule, Confirms) else None)
     fields |= {} if holdout is None else {"data.holdout": holdout}  # last, so that a search and its confirmation say the same
     recipe = [word for path, value in fields.items() for word in (f"--{path}", _argument(value))]
@@ -90,6 +91,17 @@ def _searching(study: Study, rule: Search, seeds: Sequence[str], more: Sequence[
     told += ["--confirm", str(rule.confirm)] if rule.confirm is not None else []
     told += ["--seed-list", ",".join(seeds)] if seeds and rule.confirm != 0 else []
     return shlex.join(["ablate", "search", rule.space, "--preset", study.preset, *recipe, *told, *more])
+
+
+def _overrides(study: Study) -> dict[str, Any]:
+    """The study's own, and those that make today's preset the one that it was when the study was made."""
+    if study.metric is not None:
+        return dict(study.overrides)
+    return {**set_back(study.preset, study.variant(study.reference).recipe, study.overrides), **study.overrides}
+
+
+def _options(study: Study) -> list[str]:
+    return [option for path, value in _overrides(study).items() for option in (f"--{path}", _argument(value))]
 
 
 def _argument(value: Any) -> str:

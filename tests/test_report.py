@@ -227,7 +227,8 @@ def test_a_study_without_results_says_what_is_missing(tmp_path: Path) -> None:
     store, _ = make_store(tmp_path, {"r=16": [None], "r=8": [None]}, overrides={"train.epochs": 2, "data.name": "my set"})
     text = page(store, tmp_path)
     assert "There are no results yet." in text and "r=8, seed 0 (missing)" in text
-    assert """    ablate run reduction --preset quick --train.epochs 2 --data.name '"my set"' --seed-list 0\n""" in text
+    fields = "--train.weight_decay 0.0005 --data.shift 4 --train.epochs 2"  # the first two as the preset had them once
+    assert f"""    ablate run reduction --preset quick {fields} --data.name '"my set"' --seed-list 0\n""" in text
     assert not list(tmp_path.rglob("*.png"))
 
 
