@@ -324,11 +324,13 @@ class OwnTime:
     epochs: float
     evaluation: float
 
-    @property
-    def share(self) -> float:
+    def share(self, epochs: int = 1, longer: float = 1.0, more_evaluation: float = 1.0) -> float:
         """What is neither a step nor evaluation: network and padded images made, the epochs' draws, the reading of the sums, a checkpoint
-        after each epoch, and at the end the gates' statistics and a copy of the weights."""
-        return 1 - (self.steps + self.evaluation) / self.wall
+        after each epoch, and at the end the gates' statistics and a copy of the weights. Of this fit, or derived for a trial of so many
+        epochs, each so many times as long, with so many times the evaluation: most of it comes once."""
+        once = self.wall - self.epochs - self.evaluation
+        own = once + epochs * longer * (self.epochs - self.steps)
+        return own / (once + epochs * longer * self.epochs + more_evaluation * self.evaluation)
 
 
 class Running:

@@ -42,7 +42,7 @@ def sample(names: tuple[str, ...], images: int, size: int, rng: np.random.Genera
     """One epoch's draws for all images, the named augmentations one after the other."""
     sampling = Sampling.identity(images, size, shift)
     for name in names:
-        sampling = AUGMENTATIONS[name].value(sampling, rng)
+        sampling = replace(AUGMENTATIONS[name].value(sampling, rng), shift=shift)
     return sampling
 
 

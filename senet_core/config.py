@@ -107,7 +107,7 @@ class Data(Component):
     name: str = "digits"
     holdout: int = born(0, ge=0)
     augment: Literal["auto"] | tuple[str, ...] = "auto"
-    shift: int = born(4, ge=0, le=4)
+    shift: int = born(4, ge=1, le=4)
 
     @model_validator(mode="before")
     @classmethod

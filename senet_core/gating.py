@@ -87,7 +87,10 @@ class ChannelGate(nn.Module):
     ``excite`` that runs, and not ``forward``.
     """
 
-    reads_means = True
+    @property
+    def reads_means(self) -> bool:
+        """Whether ``excite`` is all that the gate is."""
+        return True
 
     def excite(self, z: Tensor) -> Tensor:
         """The gate s (N, C) from z, the mean of x over H and W (N, C)."""

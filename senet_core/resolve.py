@@ -87,7 +87,10 @@ def _data(data: Data, facts: Facts) -> Data:
         raise InputError(f"data.augment names one augmentation twice: {', '.join(augment)}.")
     shift = data.shift if "crop" in augment else Data().shift
     own = {"name": data.name, "holdout": data.holdout, "augment": tuple(augment), "shift": shift}
-    return Data.model_validate({**own, **_bound(DATASETS, data)})
+    bound = _bound(DATASETS, data)
+    for name in sorted(bound.keys() & own.keys()):
+        raise InputError(f"The data set '{data.name}' has an argument '{name}', which is a field of every recipe; call it something else.")
+    return Data.model_validate({**own, **bound})
 
 
 def _bound(registry: Registry[Any], component: Component, also: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from senet_core import resolve as resolving
 from senet_core.config import Config, differences
 from senet_core.dataset import Facts
 from senet_core.errors import InputError
@@ -193,5 +194,16 @@ def test_a_shift_that_means_nothing_is_the_usual_one_and_the_usual_one_leaves_ke
     keys = [trial_key(resolve(cropped.but({"data.shift": shift}), FACTS), 0) for shift in (2, 3, 4)]
     unstated = Config.of({"net": {"units": [1], "widths": [16]}, "data": {"name": "digits", "augment": ["crop"]}})
     assert len(set(keys)) == 3 and keys[2] == trial_key(resolve(unstated, FACTS), 0)
-    with pytest.raises(InputError, match=r"'data.shift' cannot be 5"):
-        config.but({"data.shift": 5})
+    for none in (0, 5):
+        with pytest.raises(InputError, match=rf"'data.shift' cannot be {none}"):
+            config.but({"data.shift": none})
+
+
+def test_a_data_set_whose_argument_is_a_field_of_every_recipe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def own(root: Path | None, cache: Path | None, *, shift: int = 2) -> None: ...
+
+    sets: Registry[Any] = Registry("data set")
+    sets.add("own")(own)
+    monkeypatch.setattr(resolving, "DATASETS", sets)
+    with pytest.raises(InputError, match="The data set 'own' has an argument 'shift', which is a field of every recipe"):
+        resolve(Config.of({"net": {"units": [1], "widths": [16]}, "data": {"name": "own"}}), FACTS)

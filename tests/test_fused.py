@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
+from torch.utils.checkpoint import checkpoint
 
 from senet_core.blocks.se import SE
 from senet_core.build import build
@@ -19,7 +22,7 @@ from senet_core.config import Config
 from senet_core.dataset import Arrays, Facts
 from senet_core.fused import passes, units
 from senet_core.fused.functions import Map, joined, normalised, scaled
-from senet_core.fused.units import FusedBranch, FusedPreActUnit, FusedStem, FusedUnit, fuse
+from senet_core.fused.units import FusedBranch, FusedPreActUnit, FusedUnit, fuse
 from senet_core.gating import ChannelGate
 from senet_core.resolve import resolve
 from senet_core.training.checkpoint import Checkpoints
@@ -89,9 +92,8 @@ def test_bn_and_relu_are_pytorchs(shape: tuple[int, ...], activated: bool, dtype
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize(("gated", "normed"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("activated", [True, False])
-@pytest.mark.parametrize("normed", [True, False])
 @pytest.mark.parametrize("reader", ["first", "second", "both"])
 def test_the_sum_behind_a_gate_is_pytorchs(shape: tuple[int, ...], gated: bool, activated: bool, normed: bool, reader: str) -> None:
     own, block = norm(shape[1]), SE(shape[1], shape[2], reduction=2)
@@ -111,6 +113,20 @@ def test_the_sum_behind_a_gate_is_pytorchs(shape: tuple[int, ...], gated: bool, 
     pairs += list(zip(block.parameters(), exact_block.parameters(), strict=True)) if gated else []
     assert all(close(one.grad, other.grad, 1e-4) for one, other in pairs)
     assert not normed or close(own.running_var, exact.running_var, 1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_in_bf16_the_sum_behind_a_gate_is_pytorchs_but_for_rounding(shape: tuple[int, ...]) -> None:
+    own, block, dtype = norm(shape[1]), SE(shape[1], shape[2], reduction=2), torch.bfloat16
+    exact, exact_block = doubled(own), doubled(block)
+    y, identity = drawn(*shape, dtype=dtype).requires_grad_(), drawn(*shape, seed=3, dtype=dtype).requires_grad_()
+    gradient, twins = drawn(*shape, seed=4, dtype=dtype), [t.detach().double().requires_grad_() for t in (y, identity)]
+    out = joined(own, y, block.excite, identity, relu=False)[0]
+    expected = twins[1] + exact_block(exact(twins[0]))
+    out.backward(gradient)
+    expected.backward(gradient.double())
+    assert close(out, expected, 1e-2) and close(y.grad, twins[0].grad, 2e-2) and close(identity.grad, twins[1].grad, 1e-2)
+    assert close(own.weight.grad, exact.weight.grad, 1e-2) and close(block.up.weight.grad, exact_block.up.weight.grad, 1e-2)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -135,14 +151,46 @@ def test_the_spread_of_a_large_mean_is_not_lost() -> None:
     assert close(normalised(own, y, relu=False), exact(y.double()), 1e-3)
 
 
+def test_one_pixel_unlike_the_others_costs_no_digits() -> None:
+    """As at the border of a padded image."""
+    own = norm(16)
+    exact, y = doubled(own), drawn(4, 16, 56, 56) * 1e-4 + 1 / 3
+    y[:, :, 0, 0] = 0
+    assert close(normalised(own, y, relu=False), exact(y.double()), 1e-4)
+
+
+def test_what_is_written_into_before_the_backward_pass_is_told() -> None:
+    y = drawn(4, 8, 3, 3).requires_grad_()
+    copy_of_y = y * 1
+    out = scaled(copy_of_y, torch.sigmoid)
+    with torch.no_grad():
+        copy_of_y.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.sum().backward()
+
+
+def test_a_loss_that_reaches_only_the_gate_has_its_gradient() -> None:
+    own, y, kept = norm(8), drawn(4, 8, 3, 3).requires_grad_(), []
+    exact, twin = doubled(own), y.detach().double().requires_grad_()
+    joined(own, y, lambda z: kept.append(z) or torch.sigmoid(z), drawn(4, 8, 3, 3, seed=3), relu=True)  # type: ignore[func-returns-value]
+    kept[0].square().sum().backward()
+    exact(twin).mean((2, 3)).square().sum().backward()
+    assert close(y.grad, twin.grad, 1e-3) and close(own.bias.grad, exact.bias.grad, 1e-4)
+
+
 def test_no_result_depends_on_the_threads() -> None:
     found = []
     for threads in (1, 2):
         passes.use_threads(threads)
-        y, own = drawn(7, 16, 8, 8).requires_grad_(), norm(16)
-        z = normalised(own, y, relu=True)
-        z.backward(drawn(7, 16, 8, 8, seed=4))
-        found.append([z, y.grad, own.weight.grad, own.running_var])
+        if numba.get_num_threads() != threads:
+            pytest.skip("Numba has one thread here")
+        y, own, block = drawn(7, 16, 8, 8).requires_grad_(), norm(16), SE(16, 8, reduction=2)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            block.down.reset_parameters(), block.up.reset_parameters()
+        z = joined(own, normalised(norm(16), y, relu=True), block.excite, drawn(7, 16, 8, 8, seed=3), relu=True)[0]
+        scaled(z, block.excite).backward(drawn(7, 16, 8, 8, seed=4))
+        found.append([z, y.grad, own.weight.grad, own.running_var, block.up.weight.grad])
     passes.use_threads(1)
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))  # type: ignore[arg-type]
 
@@ -154,9 +202,13 @@ def test_more_threads_than_there_are_cores_are_as_many_as_there_are() -> None:
     assert numba.get_num_threads() == 1
 
 
+NAN = float(np.array(0x7FFFFFFF, np.uint32).view(np.float32))
+"""Of all ones, which would become -0 by adding half of bf16's last digit."""
+
+
 def test_bf16_is_rounded_to_nearest_and_ties_to_even() -> None:
     """Halves between two neighbours in bf16, and numbers just beside them, scaled by 1 in float32 and stored."""
-    exact = torch.tensor([1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-8 + 2**-15, -1 - 2**-8, 0.0, 1e-40, 3e38, float("inf"), float("nan")])
+    exact = torch.tensor([1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-8 + 2**-15, -1 - 2**-8, 0.0, 1e-40, 3e38, float("inf"), float("nan"), NAN])
     state = np.array([0, 1, 1, 0], np.float32)[:, None].repeat(len(exact), 1)
     y = exact[None, :, None, None]
     out = torch.empty(1, len(exact), 1, 1, dtype=torch.bfloat16)
@@ -237,9 +289,8 @@ def test_a_fused_step_is_the_plain_one(facts: Facts, net: str, block: str, place
     exact_logits, exact = stepped(doubled(plain), x.double())
     logits, found = stepped(fused, x)
     assert close(logits, exact_logits, 1e-4)
-    # an activation that is 0 but for its last digits lets its gradient through in one of them and not in the other
     apart = {name: float((found[name].double() - value).norm() / (value.norm() + 1e-9)) for name, value in exact.items()}
-    assert float(np.median(list(apart.values()))) < 1e-4 and max(apart.values()) < 0.2, max(apart, key=lambda name: apart[name])
+    assert max(apart.values()) < 2e-3, max(apart, key=lambda name: apart[name])
 
 
 @pytest.mark.parametrize("net", ["bottleneck", "preact"])
@@ -267,7 +318,7 @@ def test_in_nchw_the_numbers_are_the_same(facts: Facts) -> None:
     other = copy.deepcopy(fused).to(memory_format=torch.contiguous_format)
     x = drawn(8, 3, 8, 8)
     for one, two in zip(stepped(fused, x)[1].values(), stepped(other, x.contiguous())[1].values(), strict=True):
-        assert close(two, one.double(), 1e-2)
+        assert close(two, one.double(), 1e-3)
 
 
 class Halved(SE):
@@ -277,27 +328,205 @@ class Halved(SE):
         return super()._s(pixels) / 2
 
 
+class Doubled(SE):
+    """A user's own, which does what ``ChannelGate`` is for."""
+
+    def excite(self, z: Tensor) -> Tensor:
+        return 2 * super().excite(z)
+
+
+def squared(channels: int, size: int) -> SE:
+    """Another squeeze, set after the block was made."""
+    made = SE(channels, size, reduction=2)
+    made.squeezes = [lambda pixels: pixels.square().mean(1)]
+    return made
+
+
 class OwnUnit(Unit):
     """A user's own unit."""
 
 
-def test_what_a_user_derived_runs_as_it_is_written() -> None:
+class OwnBranch(Branch):
+    """A user's own branch."""
+
+    def forward(self, x: Tensor, inside: nn.Module | None = None) -> Tensor:
+        return 0.1 * super().forward(x, inside)
+
+
+class OwnNorm(nn.BatchNorm2d):
+    """A user's own normalisation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + x
+
+
+def unit(block: nn.Module | None = None, branch: Branch | None = None) -> Unit:
+    shape = Shape("unit", 1, 8, 8, 4, 1)
+    return Unit(branch or basic(shape), None, shape, lambda place, where: block if place == "standard" else None)  # type: ignore[arg-type]
+
+
+def own_branch() -> Unit:
+    made = basic(Shape("unit", 1, 8, 8, 4, 1))
+    return unit(branch=OwnBranch(*made, cut=made.cut, inner=made.inner))
+
+
+def changed(where: tuple[int, ...], module: nn.Module) -> Unit:
+    """A unit with another module at some place of its branch."""
+    made = unit(SE(8, 4, reduction=2))
+    *parents, last = where
+    place: Any = made.branch
+    for index in parents:
+        place = place[index]
+    place[last] = module
+    return made
+
+
+def appended() -> Unit:
+    made = unit()
+    made.branch[2].append(nn.Tanh())  # type: ignore[operator, union-attr]
+    return made
+
+
+def padded_identity() -> Unit:
+    made = unit()
+    made.shortcut = nn.AdaptiveAvgPool2d(1)
+    return made
+
+
+def hooked(path: str) -> Unit:
+    """A unit one of whose modules gives half of what it gives."""
+    made = unit(SE(8, 4, reduction=2))
+    made.get_submodule(path).register_forward_hook(lambda module, inputs, output: output / 2)
+    return made
+
+
+def averaging() -> Unit:
+    made = unit()
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+    return made
+
+
+OWN: dict[str, Callable[[], Unit]] = {
+    "own _s": lambda: unit(Halved(8, 4, reduction=2)),
+    "own excite": lambda: unit(Doubled(8, 4, reduction=2)),
+    "own squeeze": lambda: unit(squared(8, 4)),
+    "own branch": own_branch,
+    "own BN inside": lambda: changed((0, 1), OwnNorm(8)),
+    "own BN at the end": lambda: changed((2, 1), OwnNorm(8)),
+    "no BN at the end": lambda: changed((2, 1), nn.GroupNorm(2, 8)),
+    "one layer more": appended,
+    "broadcast shortcut": padded_identity,
+    "frozen BN": lambda: unit(SE(8, 4, reduction=2)),
+    "BN with a cumulative average": averaging,
+    **{f"hook on {path or 'the unit'}": partial(hooked, path) for path in ("", "branch", "branch.0", "branch.0.1", "branch.1", "branch.2")},
+    **{f"hook on {path}": partial(hooked, path) for path in ("branch.2.0", "branch.2.1", "standard")},
+}
+
+
+@pytest.mark.parametrize("name", list(OWN))
+def test_what_is_not_known_runs_as_it_is_written(name: str) -> None:
+    made = OWN[name]().train()
+    for module in made.modules() if name == "frozen BN" else ():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    exact, x = copy.deepcopy(made).double(), drawn(4, 8, 4, 4).requires_grad_()
+    twin = x.detach().double().requires_grad_()
+    out, expected = fuse(made)(x), exact(twin)
+    out.square().sum().backward()
+    expected.square().sum().backward()
+    assert close(out, expected, 1e-5) and close(x.grad, twin.grad, 1e-3)
+    assert all(close(one, other.double(), 1e-5) for one, other in zip(made.buffers(), exact.buffers(), strict=True) if one.ndim)
+
+
+def test_derived_classes_keep_their_class() -> None:
     shape = Shape("unit", 1, 8, 8, 4, 1)
     own = OwnUnit(basic(shape), None, shape, lambda place, where: None)  # type: ignore[arg-type]
     assert type(fuse(own)) is OwnUnit and type(own.branch) is FusedBranch
-    halved = Halved(8, 4, reduction=2)
-    unit = Unit(basic(shape), None, shape, lambda place, where: halved if place == "standard" else None)  # type: ignore[arg-type]
-    twin = copy.deepcopy(unit).double().train()
-    x = drawn(4, 8, 4, 4)
-    assert close(fuse(unit).train()(x), twin(x.double()), 1e-5)
 
 
-def test_a_bn_that_keeps_no_statistics_is_left_to_pytorch(facts: Facts) -> None:
-    plain, _ = pair(facts, "bottleneck", "se", "standard")
-    for module in plain.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None
-    assert not {type(m) for m in fuse(plain).modules()} & {FusedUnit, FusedBranch, FusedStem}
+def test_a_unit_whose_weights_are_not_fp32_trains() -> None:
+    made = fuse(unit(SE(8, 4, reduction=2)).bfloat16().train())
+    assert made(drawn(4, 8, 4, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def gradients(first: nn.Module, between: Callable[[Tensor], Tensor], second: nn.Module, x: Tensor) -> Tensor:
+    """Of the input of two units with something between them."""
+    x = x.detach().requires_grad_()
+    second(between(first(x))).square().sum().backward()
+    assert x.grad is not None
+    return x.grad
+
+
+@pytest.mark.parametrize("between", ["nothing", "relu in place", "checkpoint", "reentrant checkpoint", "hook", "retained"])
+def test_what_happens_between_two_units_reaches_both_readers(between: str) -> None:
+    one, two = unit(SE(8, 4, reduction=2)), unit(SE(8, 4, reduction=2))
+    one.activated = False
+    exact, x = [doubled(one).train(), doubled(two).train()], drawn(4, 8, 4, 4)
+    first, second = fuse(one.train()), fuse(two.train())
+    if between == "relu in place":
+        found = gradients(first, lambda t: relu(t, inplace=True), second, x)
+        expected = gradients(exact[0], relu, exact[1], x.double())
+    elif "checkpoint" in between:
+        again = partial(checkpoint, first, use_reentrant=between.startswith("re"))
+        found = gradients(again, lambda t: t, second, x)  # type: ignore[arg-type]
+        expected = gradients(exact[0], lambda t: t, exact[1], x.double())
+    else:
+        seen: list[list[Tensor]] = [[], []]
+
+        def watched(t: Tensor, kept: list[Tensor]) -> Tensor:
+            if between == "retained":
+                t.retain_grad()
+            elif between == "hook":
+                t.register_hook(lambda gradient: kept.append(gradient))
+            kept += [t] if between == "retained" else []
+            return t
+
+        found = gradients(first, lambda t: watched(t, seen[0]), second, x)
+        expected = gradients(exact[0], lambda t: watched(t, seen[1]), exact[1], x.double())
+        pairs = [(a.grad if between == "retained" else a, b.grad if between == "retained" else b) for a, b in zip(*seen, strict=True)]
+        assert all(close(own, other, 1e-3) for own, other in pairs) and len(pairs) == (between != "nothing")
+    assert close(found, expected, 1e-3)
+
+
+def test_a_unit_that_is_called_twice_adds_its_gradients() -> None:
+    made = unit(SE(8, 4, reduction=2))
+    exact, x = doubled(made).train(), drawn(4, 8, 4, 4)
+    fused = fuse(made.train())
+    assert close(gradients(fused, lambda t: t, fused, x), gradients(exact, lambda t: t, exact, x.double()), 1e-3)
+
+
+def test_in_training_without_gradients_the_statistics_move(facts: Facts) -> None:
+    plain, fused = pair(facts, "bottleneck", "se", "standard")
+    exact, x = doubled(plain), drawn(8, 3, 8, 8)
+    with torch.no_grad():
+        assert close(fused(x), exact(x.double()), 1e-4)
+    assert all(close(own, other.double(), 1e-4) for own, other in zip(fused.buffers(), exact.buffers(), strict=True))
+
+
+def test_frozen_weights_get_no_gradient_and_the_others_theirs(facts: Facts) -> None:
+    plain, fused = pair(facts, "bottleneck", "se", "standard")
+    for network in (plain, fused):
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.requires_grad_(False)
+    exact, x = doubled(plain), drawn(8, 3, 8, 8)
+    for network, images in ((exact, x.double()), (fused, x)):
+        cross_entropy(network(images), torch.arange(8) % 4).backward()
+    for (name, own), other in zip(fused.named_parameters(), exact.parameters(), strict=True):
+        assert (own.grad is None) == (other.grad is None), name
+        assert own.grad is None or close(own.grad, other.grad, 2e-3)
+
+
+def test_where_no_folder_can_be_written_to_each_process_compiles_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwritable(cache: bool = False, **settings: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function '_moments': no locator available")
+        return numba.njit(**settings)
+
+    monkeypatch.setattr(passes, "njit", unwritable)
+    assert passes._compiler()(lambda x: x + 1)(1) == 2
 
 
 def test_one_value_a_channel_is_refused_as_pytorch_refuses_it(facts: Facts) -> None:

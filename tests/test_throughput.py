@@ -97,7 +97,12 @@ def test_a_step_of_ours_is_charged_its_share_of_the_epochs_draws_and_no_warm_one
 def test_a_fit_is_divided_into_parts(tmp_path: Path) -> None:
     fit = job("ours", tmp_path).start(0.0).fit(5)
     assert 0 < fit.steps < fit.epochs and fit.evaluation > 0 and fit.epochs + fit.evaluation < fit.wall
-    assert fit.share == pytest.approx((fit.wall - fit.steps - fit.evaluation) / fit.wall)
+    assert fit.share() == pytest.approx((fit.wall - fit.steps - fit.evaluation) / fit.wall)
+
+
+def test_a_trials_own_share_counts_once_what_comes_once() -> None:
+    """1 second before and after; 3 epochs of twice 10 seconds, 2 of them no steps; four times 0.5 of evaluation."""
+    assert OwnTime(wall=11.5, steps=9.0, epochs=10.0, evaluation=0.5).share(3, 2.0, 4.0) == pytest.approx((1 + 6) / (1 + 60 + 2))
 
 
 def test_an_arm_that_cannot_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,14 +231,14 @@ def test_figures_are_ratios_within_a_round() -> None:
     assert network.bandwidth_share("ours") == pytest.approx([2 * 5 * 1000 * 100 / 5e6] * 3), "the faster stream; 2 bytes in bf16"
     assert network.bandwidth_share("timm") == pytest.approx([0.2 / 3, 0.2, 0.08])
     assert network.trial_seconds("timm").tolist() == [4 + 2499 * value for value in (3.0, 2.0, 10.0)], "5 epochs of 500 steps"
-    assert network.fits[0].share == pytest.approx(0.025)
+    assert network.fits[0].share() == pytest.approx(0.025)
 
 
 def test_goals_are_judged_by_their_medians() -> None:
     thin = made_up("resnet20", plain_0=[3.0, 6.0, 12.0], plain_2=[2.4, 4.8, 9.6], timm=[2.0, 4.0, 8.0], compiled=[1.4, 2.8, 5.6])
     quick = made_up("quick", plain_0=[2.5, 5.0, 10.0], timm_fp32=[1.25, 2.5, 5.0], compiled_fp32=[1.1, 2.2, 4.4])
     quick.arms["ours"].plain_steps = [0.8, 1.6, 3.2]
-    quick.fits = [OwnTime(10.0, 9.0, 9.1, 0.6)] * 3
+    quick.fits = [OwnTime(10.0, 8.5, 9.1, 0.6)] * 3
     quick.left_out["compiled"] = "there is no C++ compiler 'g++'"
     lines = [str(goal) for goal in goals([thin, quick], "rounded")]
     assert lines == [
@@ -246,8 +251,8 @@ def test_goals_are_judged_by_their_medians() -> None:
         "60.0 [60.0, 60.0] %",
         "holds: resnet20: loader and augmentation alone, of a step (at most 2 %): 1.0 [1.0, 1.0] %",
         "holds: quick: loader and augmentation alone, of a step (at most 2 %): 1.0 [1.0, 1.0] %",
-        "holds: resnet20: the runner's own share of a short fit (at most 3 %): 2.5 [2.5, 2.5] %",
-        "does not hold: quick: the runner's own share of a short fit (at most 3 %): 4.0 [4.0, 4.0] %",
+        "holds: resnet20: the runner's own share of a trial (derived from fits of one epoch) (at most 3 %): 1.1 [1.1, 1.1] %",
+        "does not hold: quick: the runner's own share of a trial (derived from fits of one epoch) (at most 3 %): 6.5 [6.5, 6.5] %",
         "does not hold: quick: a whole trial on a fresh machine, derived, against the best loop with timm's loader (compiled-fp32; "
         "compiled was left out) (at least 1.2 times): 1.11 [1.11, 1.12]",
     ]
@@ -261,7 +266,7 @@ def test_a_goal_without_figures_neither_holds_nor_fails() -> None:
     found = {goal.text: goal.found for goal in goals([quick], "native") if goal.holds is None}
     assert found["resnet20: SE's share of a step"] == "the network was not asked for"
     assert found["quick: against the plain loop at its better worker count"] == "none of plain-0, plain-2 was measured"
-    assert found["quick: the runner's own share of a short fit"] == "no fit was made"
+    assert found["quick: the runner's own share of a trial"] == "no fit was made"
     del quick.arms["ours"]
     quick.left_out["ours"] = "its process ended with exit code -9"
     assert all(goal.holds is None for goal in goals([quick], "native"))

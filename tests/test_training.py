@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from senet_core import augment
 from senet_core.augment import AUGMENTATIONS, Sampling, sample
 from senet_core.build import build
 from senet_core.config import Config, Train
 from senet_core.dataset import Arrays, Facts
 from senet_core.errors import InputError
+from senet_core.registry import Registry
 from senet_core.resolve import resolve
 from senet_core.training.batches import PADDING, Batches, split
 from senet_core.training.checkpoint import Checkpoints
@@ -165,8 +167,14 @@ def test_cutout_blanks_at_most_a_quarter_and_crops_reach_no_farther_than_the_pad
 def test_a_smaller_shift_moves_images_less_far() -> None:
     drawn = sample(("crop", "flip"), 200, 16, np.random.default_rng(7), 2)
     assert drawn.rows.min() == -2 and drawn.rows.max() == 15 + 2 and drawn.columns.min() == -2
-    still = sample(("crop",), 20, 16, np.random.default_rng(7), 0)
-    assert np.array_equal(still.rows, Sampling.identity(20, 16).rows)
+
+
+def test_an_augmentation_of_ones_own_leaves_the_shift_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Registry("augmentation")
+    own.add("same")(lambda sampling, rng: Sampling(sampling.rows, sampling.columns, sampling.keep))
+    own.add("crop")(AUGMENTATIONS["crop"].value)
+    monkeypatch.setattr(augment, "AUGMENTATIONS", own)
+    assert sample(("same", "crop"), 200, 16, np.random.default_rng(7), 1).rows.min() == -1
 
 
 def test_a_shift_reaches_the_batches(arrays: Arrays, facts: Facts) -> None:

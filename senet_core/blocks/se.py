@@ -46,8 +46,12 @@ class SE(ChannelGate):
         self.down = HeLinear(channels, self.hidden_width, bias=bias)
         self.up = HeLinear(self.hidden_width, channels, bias=bias)
         self.squeezes = [SQUEEZES[name] for name in (("average", "max") if squeeze == "both" else (squeeze,))]
-        self.reads_means = squeeze == "average"
         self.gate = gate_of(gate, init)
+
+    @property
+    def reads_means(self) -> bool:
+        """Whether the squeeze is the average alone."""
+        return self.squeezes == [SQUEEZES["average"]]
 
     def excite(self, z: Tensor) -> Tensor:
         """s of equation 3 from z of equation 2, both (N, C)."""
@@ -58,5 +62,7 @@ class SE(ChannelGate):
         return excited
 
     def _s(self, pixels: Tensor) -> Tensor:
+        if self.reads_means:
+            return super()._s(pixels)
         excited = [self._excited(squeeze(pixels)) for squeeze in self.squeezes]
         return self.gate(excited[0] if len(excited) == 1 else excited[0] + excited[1])

@@ -62,7 +62,7 @@ class Normalised(Function):
     def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
         (y,) = ctx.saved_tensors
         source = Map(y)
-        dy, dweight, dbias = source.new(), torch.empty(source.channels), torch.empty(source.channels)
+        dy, dweight, dbias = source.new(), *_of_channels(source)
         passes.normalised_backward(Map(dz).values, source.values, ctx.state, ctx.relu, dy.values, dweight.numpy(), dbias.numpy())
         return dy.tensor, dweight, dbias, None, None
 
@@ -70,7 +70,7 @@ class Normalised(Function):
 @dataclass
 class Visit:
     """What squeeze and sum of one map know of each other: the map goes into the first and comes out of the second, its gradient the other
-    way. ``gradient``, ``total`` and ``product`` are there between their backward passes."""
+    way. ``gradient``, ``total`` and ``product`` are there between their backward passes, where anything came back to the sum."""
 
     y: Map
     state: NDArray[np.float32] | None
@@ -90,6 +90,7 @@ class Squeezed(Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, weight: Tensor | None, bias: Tensor | None, norm: nn.BatchNorm2d | None, visit: Visit) -> Tensor:
         ctx.visit, ctx.normed = visit, norm is not None
+        ctx.save_for_backward(visit.y.tensor)  # for PyTorch to see whether somebody has written into it since
         z = visit.y.table()
         if norm is None:
             passes.averaged(visit.y.values, z)
@@ -101,13 +102,14 @@ class Squeezed(Function):
     @once_differentiable
     def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
         visit: Visit = ctx.visit
-        y, g, wanted = visit.y, visit.gradient, dz.numpy()
-        assert g is not None
-        dy, visit.gradient = y.new(), None
+        (_,), y, wanted = ctx.saved_tensors, visit.y, dz.numpy()
+        if visit.gradient is None:
+            visit.gradient, visit.total, visit.product = Map(torch.zeros_like(y.tensor)), *np.zeros((2, *visit.means.shape), np.float32)
+        g, dy, visit.gradient = visit.gradient, y.new(), None
         if not ctx.normed:
             passes.averaged_backward(wanted, g.values, visit.gate, dy.values)
             return dy.tensor, None, None, None, None
-        dweight, dbias = torch.empty(y.channels), torch.empty(y.channels)
+        dweight, dbias = _of_channels(y)
         gradients = dy.values, dweight.numpy(), dbias.numpy()
         sums = visit.total, visit.product
         passes.squeezed_backward(wanted, g.values, y.values, visit.means, visit.state, visit.gate, *sums, *gradients)
@@ -137,10 +139,9 @@ class Joined(Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         visit: Visit = ctx.visit
-        given = [Map(gradient) for gradient in gradients if gradient is not None]
-        y, relu, first, last = visit.y, bool(ctx.saved_tensors), given[0], given[-1]
-        twice = len(given) > 1
-        out = Map(ctx.saved_tensors[0]) if relu else first
+        given, saved = [Map(gradient) for gradient in gradients if gradient is not None], ctx.saved_tensors
+        y, relu, twice, first, last = visit.y, bool(saved), len(given) > 1, given[0], given[-1]
+        out = Map(saved[0]) if relu else first
         visit.gradient = y.new() if relu or twice else first
         visit.total, visit.product, dgate = y.table(), y.table(), y.table(0 if ctx.gate_dtype is None else None)
         before = first.values, last.values, twice, out.values, relu, y.values, visit.state, visit.gate
@@ -168,6 +169,11 @@ class Scaled(Function):
         return torch.zeros(dgate.shape), torch.from_numpy(dgate).to(ctx.gate_dtype), None
 
 
+def _of_channels(y: Map) -> tuple[Tensor, Tensor]:
+    """Two of (C,), to be written."""
+    return torch.empty(y.channels, dtype=torch.float32), torch.empty(y.channels, dtype=torch.float32)
+
+
 def _settings(norm: nn.BatchNorm2d) -> tuple[Any, ...]:
     """What the passes need of a BN; they write its running statistics."""
     assert norm.num_batches_tracked is not None and norm.running_mean is not None and norm.running_var is not None
@@ -187,6 +193,7 @@ def joined(
 ) -> tuple[Tensor, Tensor]:
     """identity + s BN(y), or ReLU of it, with s = ``gate`` of the channels' means (N, C) of BN(y); where that is None, s is 1. Twice, as
     ``Joined`` has it; who has one reader takes the first."""
+    assert identity.shape == y.shape and identity.dtype == y.dtype and (norm is not None or gate is not None)
     source = Map(y)
     state = source.table(4)
     if norm is None:

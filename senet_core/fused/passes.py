@@ -33,15 +33,28 @@ AHEAD = 4096
 """Bytes. One stream of reads keeps too few of them under way to fill a core's bandwidth, so each pass asks for what it will read so much
 later."""
 
-_WORD, _DOUBLE, _LONG, _FLOAT, _BYTES = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.IntType(8).as_pointer()
+_I16, _I32, _I64, _F32, _POINTER = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.IntType(8).as_pointer()
 
-# Multiply and add may become one instruction; sums keep their order. A NaN stays a NaN, or a divergence would not be seen.
-_passing: Callable[[Any], Any] = njit(parallel=True, fastmath={"contract"}, cache=True, error_model="numpy")
-_compiled: Callable[[Any], Any] = njit(fastmath={"contract"}, cache=True, error_model="numpy")
+
+def _compiler(**options: Any) -> Callable[[Any], Any]:
+    """Numba's, which keeps what it compiles beside this file or in the user's cache; where neither can be written to, each process compiles
+    for itself. Multiply and add may become one instruction; sums keep their order."""
+
+    def compiled(function: Any) -> Any:
+        settings = {"fastmath": {"contract"}, "error_model": "numpy", **options}
+        try:
+            return njit(cache=True, **settings)(function)
+        except RuntimeError:
+            return njit(**settings)(function)
+
+    return compiled
+
+
+_passing, _compiled = _compiler(parallel=True), _compiler()
 
 
 def use_threads(threads: int) -> None:
-    """How many threads the passes of this process take from now on, as far as Numba has so many."""
+    """How many threads the passes that this thread calls take from now on, as far as Numba has so many."""
     set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
 
 
@@ -55,21 +68,22 @@ def _read(context: Any, value: Any) -> Any:
     def widened(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if signature.args[0] == types.float32:
             return arguments[0]
-        return builder.bitcast(builder.shl(builder.zext(arguments[0], _DOUBLE), _DOUBLE(16)), _FLOAT)
+        return builder.bitcast(builder.shl(builder.zext(arguments[0], _I32), _I32(16)), _F32)
 
     return types.float32(value), widened
 
 
 @intrinsic
 def _like(context: Any, value: Any, stored: Any) -> Any:
-    """A float32 as values of the kind of ``stored`` are stored."""
+    """A float32 as values of the kind of ``stored`` are stored; a NaN as a NaN, or a divergence would not be seen."""
 
     def rounded(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if signature.return_type == types.float32:
             return arguments[0]
-        bits = builder.bitcast(arguments[0], _DOUBLE)
-        odd = builder.and_(builder.lshr(bits, _DOUBLE(16)), _DOUBLE(1))
-        return builder.trunc(builder.lshr(builder.add(builder.add(bits, _DOUBLE(0x7FFF)), odd), _DOUBLE(16)), _WORD)
+        bits = builder.bitcast(arguments[0], _I32)
+        odd = builder.and_(builder.lshr(bits, _I32(16)), _I32(1))
+        near = builder.trunc(builder.lshr(builder.add(builder.add(bits, _I32(0x7FFF)), odd), _I32(16)), _I16)
+        return builder.select(builder.fcmp_unordered("uno", arguments[0], arguments[0]), _I16(0x7FC0), near)
 
     return stored(types.float32, stored), rounded
 
@@ -80,12 +94,12 @@ def _fetch(context: Any, row: Any) -> Any:
 
     def prefetched(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        start = builder.add(builder.ptrtoint(array.data, _LONG), _LONG(AHEAD))
-        length = builder.mul(builder.extract_value(array.shape, 0), _LONG(signature.args[0].dtype.bitwidth // 8))
-        kind = ir.FunctionType(ir.VoidType(), [_BYTES, _DOUBLE, _DOUBLE, _DOUBLE])
+        start = builder.add(builder.ptrtoint(array.data, _I64), _I64(AHEAD))
+        length = builder.mul(builder.extract_value(array.shape, 0), _I64(signature.args[0].dtype.bitwidth // 8))
+        kind = ir.FunctionType(ir.VoidType(), [_POINTER, _I32, _I32, _I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        with cgutils.for_range_slice(builder, _LONG(0), length, _LONG(64), _LONG) as (offset, _):
-            builder.call(function, [builder.inttoptr(builder.add(start, offset), _BYTES), _DOUBLE(0), _DOUBLE(3), _DOUBLE(1)])
+        with cgutils.for_range_slice(builder, _I64(0), length, _I64(64), _I64) as (offset, _):
+            builder.call(function, [builder.inttoptr(builder.add(start, offset), _POINTER), _I32(0), _I32(3), _I32(1)])
         return context.get_dummy_value()
 
     return types.void(row), prefetched
@@ -96,11 +110,11 @@ def _fetch(context: Any, row: Any) -> Any:
 
 @_passing
 def _moments(y: Values) -> tuple[Table, Table]:
-    """Of each image and lane the mean, and the sum of squared distances from it."""
+    """Of each image and lane the mean, and the sum of squared distances from it, for which the image is read again while a cache has it."""
     images, rows, lanes = y.shape
     mean, spread = np.empty((images, lanes), np.float32), np.empty((images, lanes), np.float32)
     for n in prange(images):
-        first, total, squares = y[n, 0], mean[n], spread[n]
+        total, squares = mean[n], spread[n]
         for c in range(lanes):
             total[c] = np.float32(0)
             squares[c] = np.float32(0)
@@ -108,12 +122,14 @@ def _moments(y: Values) -> tuple[Table, Table]:
             row = y[n, p]
             _fetch(row)
             for c in range(lanes):
-                apart = _read(row[c]) - _read(first[c])  # from one of its values: squares of a large mean would swallow the spread
-                total[c] += apart
-                squares[c] += apart * apart
+                total[c] += _read(row[c])
         for c in range(lanes):
-            squares[c] -= total[c] * total[c] / np.float32(rows)
-            total[c] = _read(first[c]) + total[c] / np.float32(rows)
+            total[c] /= np.float32(rows)
+        for p in range(rows):
+            row = y[n, p]
+            for c in range(lanes):
+                apart = _read(row[c]) - total[c]
+                squares[c] += apart * apart
     return mean, spread
 
 
@@ -170,9 +186,9 @@ def _sums(dz: Values, y: Values, a: Channels, b: Channels, relu: bool, centre: C
 
 @_passing
 def _kept_sums(
-    dz: Values, other: Values, twice: bool, z: Values, relu: bool, y: Values, centre: Channels, g: Values
+    dz: Values, second: Values, twice: bool, z: Values, relu: bool, y: Values, centre: Channels, g: Values
 ) -> tuple[Table, Table]:
-    """The same with g = dz, or dz + ``other``, and 0 where z is not above 0; g is written."""
+    """The same with g = dz, or dz + ``second``, and 0 where z is not above 0; g is written."""
     images, rows, lanes = y.shape
     total, product = np.empty((images, lanes), np.float32), np.empty((images, lanes), np.float32)
     for n in prange(images):
@@ -181,15 +197,15 @@ def _kept_sums(
             plain[c] = np.float32(0)
             weighted[c] = np.float32(0)
         for p in range(rows):
-            row, gradient, second, output, out = y[n, p], dz[n, p], other[n, p], z[n, p], g[n, p]
+            row, gradient, more, output, out = y[n, p], dz[n, p], second[n, p], z[n, p], g[n, p]
             _fetch(row)
             _fetch(gradient)
-            _fetch(second)
+            _fetch(more)
             _fetch(output)
             for c in range(lanes):
                 value = _read(gradient[c])
                 if twice:
-                    value += _read(second[c])
+                    value += _read(more[c])
                 if relu and not _read(output[c]) > 0:
                     value = np.float32(0)
                 out[c] = _like(value, out[c])
@@ -199,19 +215,19 @@ def _kept_sums(
 
 
 @_passing
-def _combined(dz: Values, y: Values, a: Channels, b: Channels, relu: bool, p: Table, q: Channels, r: Table, dy: Values) -> None:
-    """p g + q y + r, with g as in ``_sums``; p and r of each image, or one for all."""
+def _combined(dz: Values, y: Values, a: Channels, b: Channels, relu: bool, scale: Table, slope: Channels, shift: Table, dy: Values) -> None:
+    """scale g + slope y + shift, with g as in ``_sums``; scale and shift of each image, or one for all."""
     images, rows, lanes = y.shape
     for n in prange(images):
-        scale, shift = p[n % len(p)], r[n % len(r)]
-        for x in range(rows):
-            row, gradient, out = y[n, x], dz[n, x], dy[n, x]
+        scales, shifts = scale[n % len(scale)], shift[n % len(shift)]
+        for p in range(rows):
+            row, gradient, out = y[n, p], dz[n, p], dy[n, p]
             _fetch(row)
             _fetch(gradient)
             for c in range(lanes):
                 value = _read(row[c])
                 g = np.float32(0) if relu and not a[c] * value + b[c] > 0 else _read(gradient[c])
-                out[c] = _like(scale[c] * g + q[c] * value + shift[c], out[c])
+                out[c] = _like(scales[c] * g + slope[c] * value + shifts[c], out[c])
 
 
 # -- Small tables
@@ -278,9 +294,10 @@ def _normalisation(
 
 @_compiled
 def _slopes(total: Table, product: Table, values: int, state: Table, dweight: Channels, dbias: Channels) -> tuple[Table, Table]:
-    """From sum(h) and sum(h (y - mean)) of each image: q and r (1, C) of dy = a h + q y + r, and the gradients of weight and bias."""
+    """From sum(h) and sum(h (y - mean)) of each image: slope and shift (1, C) of dy = a h + slope y + shift; written are the gradients of
+    weight and bias."""
     channels = len(dweight)
-    q, r = np.empty((1, channels), np.float32), np.empty((1, channels), np.float32)
+    slope, shift = np.empty((1, channels), np.float32), np.empty((1, channels), np.float32)
     plain, weighted = np.zeros(channels), np.zeros(channels)
     for n in range(len(total)):
         for c in range(channels):
@@ -288,10 +305,10 @@ def _slopes(total: Table, product: Table, values: int, state: Table, dweight: Ch
             weighted[c] += product[n, c]
     for c in range(channels):
         mean, inverse, a = state[0, c], state[1, c], state[2, c]
-        slope = -a * inverse * inverse * weighted[c] / values
-        q[0, c], r[0, c] = slope, -a * plain[c] / values - slope * mean
+        slope[0, c] = -a * inverse * inverse * weighted[c] / values
+        shift[0, c] = -a * plain[c] / values - slope[0, c] * mean
         dweight[c], dbias[c] = inverse * weighted[c], plain[c]
-    return q, r
+    return slope, shift
 
 
 # -- BN, and ReLU
@@ -321,8 +338,8 @@ def normalised_backward(dz: Values, y: Values, state: Table, relu: bool, dy: Val
     lanes, channels = y.shape[2], len(dweight)
     tiled = _tiled(state, lanes)
     total, product = _sums(dz, y, tiled[2], tiled[3], relu, tiled[0])
-    q, r = _slopes(_gathered(total, channels), _gathered(product, channels), y.size // channels, state, dweight, dbias)
-    _combined(dz, y, tiled[2], tiled[3], relu, tiled[2:3], _tiled(q, lanes)[0], _tiled(r, lanes), dy)
+    slope, shift = _slopes(_gathered(total, channels), _gathered(product, channels), y.size // channels, state, dweight, dbias)
+    _combined(dz, y, tiled[2], tiled[3], relu, tiled[2:3], _tiled(slope, lanes)[0], _tiled(shift, lanes), dy)
 
 
 # -- BN, squeeze, gate, and a sum with the identity
@@ -364,7 +381,7 @@ def joined(y: Values, state: Table, gate: Table, identity: Values, relu: bool, o
 @_compiled
 def joined_backward(
     dout: Values,
-    other: Values,
+    second: Values,
     twice: bool,
     out: Values,
     relu: bool,
@@ -377,11 +394,11 @@ def joined_backward(
     product: Table,
 ) -> None:
     """Write the gate's gradient, and sum(g) and sum(g (y - mean)) of each image; and g where it is not ``dout`` as it is: behind a ReLU,
-    or where ``other`` is a second gradient to be added."""
+    or where ``second`` is a second gradient to be added."""
     lanes, channels = y.shape[2], total.shape[1]
     tiled = _tiled(state, lanes)
     if relu or twice:
-        plain, weighted = _kept_sums(dout, other, twice, out, relu, y, tiled[0], g)
+        plain, weighted = _kept_sums(dout, second, twice, out, relu, y, tiled[0], g)
     else:
         plain, weighted = _sums(dout, y, tiled[2], tiled[3], False, tiled[0])
     total[:], product[:] = _gathered(plain, channels), _gathered(weighted, channels)
@@ -406,10 +423,10 @@ def squeezed_backward(
 ) -> None:
     """Write the gradients of y, weight and bias, from that of the squeeze and what ``joined_backward`` wrote: h = gate g + dz / P."""
     lanes, channels, pixels = y.shape[2], len(dweight), y.size // dz.size
-    q, r = _slopes(gate * total + dz, gate * product + dz * (means - state[0]), y.size // channels, state, dweight, dbias)
-    p, shift = gate * state[2], r + state[2] * dz / np.float32(pixels)
+    slope, common = _slopes(gate * total + dz, gate * product + dz * (means - state[0]), y.size // channels, state, dweight, dbias)
+    scale, shift = gate * state[2], common + state[2] * dz / np.float32(pixels)
     tiled = _tiled(state, lanes)
-    _combined(g, y, tiled[2], tiled[3], False, _tiled(p, lanes), _tiled(q, lanes)[0], _tiled(shift, lanes), dy)
+    _combined(g, y, tiled[2], tiled[3], False, _tiled(scale, lanes), _tiled(slope, lanes)[0], _tiled(shift, lanes), dy)
 
 
 # -- Squeeze and gate alone

@@ -1,6 +1,8 @@
 """Units, branches and stems of the residual families in their fused form: the same modules, weights and paths, another forward pass.
 
-Only training is fused. Evaluation, and whatever a unit holds that is not known here, runs as it is written in ``senet_core.units``.
+Only training is fused, and only what is known here: a derived class, a BN of another kind or frozen, a module with hooks and a block that
+is no ``ChannelGate`` run as they are written in ``senet_core.units``. What comes out of a fused unit has two gradients until the unit's
+own backward pass, so a hook that is put on that tensor later than the next unit's forward pass sees one of them.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
+from senet_core.blocks.se import SE
 from senet_core.fused.functions import joined, normalised, scaled
 from senet_core.gating import ChannelGate
 from senet_core.layers import ConvNorm
@@ -22,22 +25,13 @@ LEAST = 2**18
 
 
 def fuse(network: nn.Module) -> nn.Module:
-    """The network with its units in their fused form; modules of other classes, also of derived ones, stay as they are."""
+    """The network with its units in their fused form."""
     for module in network.modules():
-        form = _FORMS.get(type(module))
-        if form is not None and all(_plain(norm) for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)):
-            module.__class__ = form
+        module.__class__ = _FORMS.get(type(module), module.__class__)
     return network
 
 
-def _plain(norm: nn.BatchNorm2d) -> bool:
-    return bool(norm.affine and norm.track_running_stats and norm.momentum is not None)
-
-
-def _parts(module: ConvNorm) -> tuple[nn.Module, nn.BatchNorm2d]:
-    conv, norm = module
-    assert isinstance(norm, nn.BatchNorm2d)
-    return conv, norm
+# -- What is known
 
 
 def fits(y: Tensor) -> bool:
@@ -50,51 +44,77 @@ def pays(y: Tensor) -> bool:
     return fits(y) and y.numel() >= LEAST
 
 
-def _normalised(norm: nn.BatchNorm2d, y: Tensor, *, relu: bool) -> Tensor:
-    if pays(y):
-        return normalised(norm, y, relu=relu)
-    z: Tensor = norm(y)
-    return z.relu() if relu else z
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks)
+
+
+def _usual(norm: nn.Module) -> bool:
+    """Whether it is a BN that normalises by its batch, with weights in fp32 and running statistics, and nobody watches."""
+    if type(norm) is not nn.BatchNorm2d or not norm.training or _hooked(norm):
+        return False
+    return norm.affine and norm.track_running_stats and norm.momentum is not None and norm.weight.dtype == torch.float32
+
+
+def _parts(module: nn.Module) -> tuple[nn.Module, nn.BatchNorm2d] | None:
+    """A convolution and its BN."""
+    if type(module) not in (ConvNorm, FusedStem) or _hooked(module):
+        return None
+    conv, *others = module.children()
+    return (conv, norm) if len(others) == 1 and isinstance(norm := others[0], nn.BatchNorm2d) and _usual(norm) else None
+
+
+def _gate(block: nn.Module | None) -> Callable[[Tensor], Tensor] | None:
+    """What a block makes of its channels' means, if that is all it does, which a class of the user's own may have changed."""
+    if not isinstance(block, ChannelGate) or not block.reads_means or _hooked(block):
+        return None
+    own = type(block)
+    return block.excite if own.forward is ChannelGate.forward and own._s in (ChannelGate._s, SE._s) else None
+
+
+# -- What is made of it
+
+
+def _normalised(norm: nn.Module, y: Tensor, activation: nn.Module | None) -> Tensor:
+    """BN, and the ReLU behind it."""
+    if pays(y) and isinstance(norm, nn.BatchNorm2d) and _usual(norm) and (activation is None or not _hooked(activation)):
+        return normalised(norm, y, relu=activation is not None)
+    return through(activation, norm(y))
 
 
 def _run(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
     """Layers one after the other, BN with the ReLU behind it in one."""
     index = 0
     while index < len(layers):
-        layer = layers[index]
-        activated = index + 1 < len(layers) and type(layers[index + 1]) is nn.ReLU
-        if type(layer) is ConvNorm:
-            conv, norm = _parts(layer)
-            x = _normalised(norm, conv(x), relu=activated)
+        layer, parts = layers[index], _parts(layers[index])
+        behind = layers[index + 1] if index + 1 < len(layers) and type(layers[index + 1]) is nn.ReLU else None
+        if parts is not None:
+            x = _normalised(parts[1], parts[0](x), behind)
         elif type(layer) is nn.BatchNorm2d:
-            x = _normalised(layer, x, relu=activated)
+            x = _normalised(layer, x, behind)
         else:
-            x, activated = layer(x), False
-        index += 1 + activated
+            x, behind = layer(x), None
+        index += 1 if behind is None else 2
     return x
 
 
-def _gate(block: nn.Module | None) -> Callable[[Tensor], Tensor] | None:
-    """What a block makes of its channels' means, if that is all it does, which a class of the user's own may have changed."""
-    if not isinstance(block, ChannelGate) or not block.reads_means:
-        return None
-    ours = all(method.__module__.startswith("senet_core.") for method in (type(block).forward, type(block)._s))
-    return block.excite if ours else None
+def _branch(layers: list[nn.Module], cut: int, x: Tensor, inside: nn.Module | None) -> Tensor:
+    if inside is None:
+        return _run(layers, x)
+    return _run(layers[cut:], _through(inside, _run(layers[:cut], x)))
 
 
 def _through(block: nn.Module | None, x: Tensor) -> Tensor:
-    if block is None or (gate := _gate(block)) is None or not fits(x):
-        return through(block, x)
-    return scaled(x, gate)
+    gate = _gate(block)
+    return scaled(x, gate) if gate is not None and fits(x) else through(block, x)
 
 
 def _end(norm: nn.BatchNorm2d | None, y: Tensor, block: nn.Module | None, identity: Tensor, *, activated: bool) -> Tensor:
     """A unit's sum: identity + block(BN(y)), or ReLU of it."""
     gate = _gate(block)
     worth = fits(y) if gate is not None else block is None and norm is not None and pays(y)
-    if worth and identity.dtype == y.dtype:
+    if worth and identity.dtype == y.dtype and identity.shape == y.shape:
         return _with_second(*joined(norm, y, gate, identity, relu=activated))
-    total = identity + through(block, y if norm is None else _normalised(norm, y, relu=False))
+    total = identity + through(block, y if norm is None else _normalised(norm, y, None))
     return relu(total) if activated else total
 
 
@@ -105,9 +125,13 @@ def _with_second(x: Tensor, second: Tensor) -> Tensor:
 
 
 def _second(x: Tensor) -> Tensor:
-    """A map as the second of its readers takes it."""
+    """A map as the second of its readers takes it; itself, where it has become another one since, or somebody wants its whole gradient."""
     second: Tensor = getattr(x, "_second", x)
-    return second
+    same = second.grad_fn is x.grad_fn and not x._backward_hooks and not x.retains_grad
+    return second if same else x
+
+
+# -- The forms
 
 
 class FusedBranch(Branch):
@@ -118,26 +142,22 @@ class FusedBranch(Branch):
         return _branch(list(self), self.cut, x, inside) if self.training else super().forward(x, inside)
 
 
-def _branch(layers: list[nn.Module], cut: int, x: Tensor, inside: nn.Module | None) -> Tensor:
-    if inside is None:
-        return _run(layers, x)
-    return _run(layers[cut:], _through(inside, _run(layers[:cut], x)))
-
-
 class FusedUnit(Unit):
     """A post-activation unit: its last BN, its block, the sum and ReLU are one where the block reads the channels' means alone."""
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``Unit.forward``."""
         branch = self.branch
-        if not self.training or not isinstance(branch, Branch) or type(branch[-1]) is not ConvNorm or branch.cut == len(branch):
+        if not self.training or type(branch) is not FusedBranch or branch.cut >= len(branch) or _hooked(branch):
             return super().forward(x)
-        conv, norm = _parts(branch[-1])
-        y = conv(_branch(list(branch)[:-1], branch.cut, _through(self.pre, x), self.inside))
-        shortcut = self.shortcut
-        identity = _run([shortcut], _second(x)) if type(shortcut) is ConvNorm else through(shortcut, _second(x))
-        identity = _through(self.identity, identity)
-        return _through(self.post, _end(norm, y, self.standard, identity, activated=self.activated))
+        *layers, last = branch
+        parts = _parts(last)
+        if parts is None:
+            return super().forward(x)
+        y = parts[0](_branch(layers, branch.cut, _through(self.pre, x), self.inside))
+        shortcut = [] if self.shortcut is None else [self.shortcut]
+        identity = _through(self.identity, _run(shortcut, _second(x)))
+        return _through(self.post, _end(parts[1], y, self.standard, identity, activated=self.activated))
 
 
 class FusedPreActUnit(PreActUnit):
@@ -145,15 +165,18 @@ class FusedPreActUnit(PreActUnit):
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``PreActUnit.forward``."""
-        if not self.training:
+        if not self.training or not _usual(self.norm):
             return super().forward(x)
         if self.shortcut is None:
-            identity, start = _second(x), _normalised(self.norm, _through(self.pre, x), relu=True)
+            identity, start = _second(x), self._activated(_through(self.pre, x))
         else:
-            start = _normalised(self.norm, x, relu=True)
+            start = self._activated(x)
             identity, start = self.shortcut(start), _through(self.pre, start)
         y = self.branch(start, self.inside)
         return _through(self.post, _end(None, y, self.standard, _through(self.identity, identity), activated=False))
+
+    def _activated(self, x: Tensor) -> Tensor:
+        return normalised(self.norm, x, relu=True) if pays(x) else relu(self.norm(x))
 
 
 class FusedStem(Stem):
@@ -161,10 +184,11 @@ class FusedStem(Stem):
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``Stem.forward``."""
-        if not self.training:
+        parts = _parts(self)
+        if not self.training or parts is None:
             return super().forward(x)
-        conv, norm = _parts(self)
-        x = _normalised(norm, conv(x), relu=True)
+        y = parts[0](x)
+        x = normalised(parts[1], y, relu=True) if pays(y) else relu(parts[1](y))
         return max_pool2d(x, 3, 2, padding=1) if self.pool else x
 
 

@@ -125,7 +125,7 @@ def _moments(images: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel over all training pixels, in grey levels, from exact integer sums."""
     mean, std = [], []
     for channel in range(images.shape[-1]):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        counts = torch.bincount(torch.from_numpy(images[..., channel]).flatten(), minlength=256).numpy()  # NumPy's makes 64 bits of each
         average = float(counts @ np.arange(256)) / counts.sum()
         mean.append(average)
         std.append(max(float(np.sqrt(counts @ (np.arange(256) - average) ** 2 / counts.sum())), 1.0))
